@@ -1,0 +1,1 @@
+//! Activations of a target model at a hook: harvest, store, shuffle.

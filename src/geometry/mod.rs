@@ -1,0 +1,1 @@
+//! Geometry of a dictionary: nearest neighbors, peaks, hubs, bounds, the random null.

@@ -1,0 +1,1 @@
+//! The script host: the rhai engine and its bindings.

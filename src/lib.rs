@@ -1,0 +1,35 @@
+//! saerun runs experiment scripts on sparse autoencoders (SAEs): what they learn, and whether it can be reproduced.
+//!
+//! The house, in the order of its layers; data flows one way, and arrows go down only:
+//!
+//! ```text
+//! main -> cli -> host -> { report, store } -> core -> ops
+//! ```
+//!
+//! The core is [`corpus`], [`model`], [`activations`], [`sae`], [`regularizer`] and [`geometry`]
+//!
+//! - the core and [`ops`] never import rhai, polars, plotters or serde_yaml;
+//! - rhai appears only in [`host`] and [`cli`], polars and plotters only in [`report`], serde_yaml in one file;
+//! - nothing but [`store`] and [`report`] writes a file; nothing but [`rng`] makes a random number;
+//! - no clock, host name or path gets into a committed result, and the core iterates no `HashMap`;
+//! - a binding in `host/bind` is documented and short: it unpacks, calls the core once, wraps.
+
+pub mod cli;
+
+pub mod host;
+
+pub mod report;
+pub mod store;
+
+pub mod activations;
+pub mod corpus;
+pub mod geometry;
+pub mod model;
+pub mod regularizer;
+pub mod sae;
+
+pub mod ops;
+
+pub mod error;
+pub mod progress;
+pub mod rng;

@@ -1,0 +1,2 @@
+//! saerun
+fn main() {}

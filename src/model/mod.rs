@@ -1,0 +1,1 @@
+//! Target models: the language models whose activations are read.

@@ -1,0 +1,57 @@
+//! CPU kernels on slices. Each kernel sits in its own file beside a slow, obvious reference, and allocates no randomness.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Code, Error, Result};
+
+/// A row-major `[n, d]` matrix by reference; of a dictionary, one row per latent.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// The `n * d` values, row after row.
+    pub data: &'a [f32],
+    /// How many rows.
+    pub n: usize,
+    /// How long a row is.
+    pub d: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Checks that `data` holds `n` rows of length `d`.
+    ///
+    /// # Errors
+    /// `shape-mismatch` when it does not.
+    pub fn new(data: &'a [f32], n: usize, d: usize) -> Result<Self> {
+        if data.len() != n * d {
+            return Err(Error::new(Code::ShapeMismatch, "the values do not fill the shape")
+                .fact("expected", format!("{n} x {d}"))
+                .fact("given", data.len()));
+        }
+        Ok(Rows { data, n, d })
+    }
+
+    /// Row `i`, of length `d`.
+    pub fn row(&self, i: usize) -> &'a [f32] {
+        &self.data[i * self.d..(i + 1) * self.d]
+    }
+}
+
+/// Whether a cosine counts with its sign or by its absolute value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// c
+    #[default]
+    Signed,
+    /// |c|
+    Abs,
+}
+
+impl Sign {
+    /// The cosine as this sign convention counts it.
+    pub fn of(self, c: f64) -> f64 {
+        match self {
+            Sign::Signed => c,
+            Sign::Abs => c.abs(),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Regularizers on the dictionary: one file per penalty, their sum, their selection.

@@ -1,0 +1,1 @@
+//! What people read: tables (polars), plots (plotters), YAML (serde_yaml).

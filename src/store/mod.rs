@@ -1,0 +1,1 @@
+//! What is written to disk: the content-addressed cache, atomic writes, the run lock.

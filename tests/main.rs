@@ -1,0 +1,15 @@
+//! The one test binary: each module tests one room of the house through its public interface.
+
+mod activations;
+mod cli;
+mod corpus;
+mod docs;
+mod geometry;
+mod model;
+mod regularizer;
+mod report;
+mod rng;
+mod sae;
+mod script;
+mod store;
+mod tidy;
