@@ -6,7 +6,8 @@
 //! main -> cli -> host -> { report, store } -> core -> ops
 //! ```
 //!
-//! The core is [`corpus`], [`model`], [`activations`], [`sae`], [`regularizer`] and [`geometry`]
+//! The core is [`corpus`], [`model`], [`activations`], [`sae`], [`regularizer`] and [`geometry`].
+//! The rules, stated as absences and held by `tests/tidy.rs`:
 //!
 //! - the core and [`ops`] never import rhai, polars, plotters or serde_yaml;
 //! - rhai appears only in [`host`] and [`cli`], polars and plotters only in [`report`], serde_yaml in one file;
