@@ -1,1 +1,207 @@
-//! Activations of a target model at a hook: harvest, store, shuffle.
+//! Activations of a target model at a hook: harvested, shuffled, and read row by row from memory or a mapped file.
+
+mod file;
+mod harvest;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rayon::prelude::*;
+
+use crate::error::{Code, Error, Result};
+use crate::rng::Rng;
+
+pub use file::{Dtype, Header};
+pub use harvest::{Harvest, HarvestOptions};
+
+/// Rows `[len, d_in]` in shuffled order. Cheap to copy.
+#[derive(Clone)]
+pub struct Activations(Arc<Inner>);
+
+struct Inner {
+    header: Header,
+    digest: OnceLock<String>,
+    data: Data,
+}
+
+enum Data {
+    Memory(Vec<f32>),
+    Mapped { bytes: memmap2::Mmap, offset: usize, check: Check, checked: OnceLock<Option<Error>> },
+}
+
+/// What is done once before the first row of a file is read, such as comparing its hash.
+pub type Check = Box<dyn Fn() -> Result<()> + Send + Sync>;
+
+impl Activations {
+    /// Rows that are in memory, in this order.
+    ///
+    /// # Errors
+    /// `shape-mismatch` when the values are no whole rows; `out-of-range` when one is not finite.
+    pub fn from_rows(rows: Vec<f32>, d_in: usize, hook: &str) -> Result<Self> {
+        if d_in == 0 || rows.is_empty() || !rows.len().is_multiple_of(d_in) {
+            return Err(Error::new(Code::ShapeMismatch, "activations are rows of one length, at least one")
+                .fact("values", rows.len())
+                .fact("d_in", d_in));
+        }
+        if let Some(at) = rows.iter().position(|x| !x.is_finite()) {
+            return Err(Error::new(Code::OutOfRange, "an activation is not a finite number").fact("row", at / d_in));
+        }
+        let header = Header {
+            rows: rows.len() / d_in,
+            d_in,
+            dtype: Dtype::F32,
+            hook: hook.to_string(),
+            model: String::new(),
+            n_ctx: 0,
+        };
+        Ok(Activations(Arc::new(Inner { header, digest: OnceLock::new(), data: Data::Memory(rows) })))
+    }
+
+    /// Maps a file that [`Harvest`] or `a.save` wrote. `check` runs before the first row is read; `digest` names the content
+    /// when it is known already.
+    ///
+    /// # Errors
+    /// `missing-file`, `damaged-file`.
+    pub fn open(path: &Path, digest: Option<String>, check: Check) -> Result<Self> {
+        let (header, offset, bytes) = file::map(path)?;
+        let digest = digest.map_or_else(OnceLock::new, OnceLock::from);
+        let data = Data::Mapped { bytes, offset, check, checked: OnceLock::new() };
+        Ok(Activations(Arc::new(Inner { header, digest, data })))
+    }
+
+    /// What is known of the rows without reading them.
+    pub fn header(&self) -> &Header {
+        &self.0.header
+    }
+
+    /// How many rows.
+    #[expect(clippy::len_without_is_empty, reason = "there is always a row")]
+    pub fn len(&self) -> usize {
+        self.0.header.rows
+    }
+
+    /// How long a row is.
+    pub fn d_in(&self) -> usize {
+        self.0.header.d_in
+    }
+
+    /// The hook they were read at; empty when unknown.
+    pub fn hook(&self) -> &str {
+        &self.0.header.hook
+    }
+
+    /// The target model's name; empty when unknown.
+    pub fn model(&self) -> &str {
+        &self.0.header.model
+    }
+
+    /// BLAKE3 of the content, in hex.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub fn digest(&self) -> Result<&str> {
+        if let Some(digest) = self.0.digest.get() {
+            return Ok(digest);
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(format!("{} {} {}", self.len(), self.d_in(), self.hook()).as_bytes());
+        self.for_each_block(|block| {
+            let bytes: Vec<u8> = block.iter().flat_map(|x| x.to_le_bytes()).collect();
+            hasher.update(&bytes);
+        })?;
+        Ok(self.0.digest.get_or_init(|| hasher.finalize().to_hex().to_string()))
+    }
+
+    /// Copies the rows from row `from` on into `out`, which is a whole number of rows long.
+    ///
+    /// # Errors
+    /// `out-of-range` past the end; `damaged-file` when the file's check fails.
+    pub fn read(&self, from: usize, out: &mut [f32]) -> Result<()> {
+        let d = self.d_in();
+        let (start, end) = (from * d, from * d + out.len());
+        if end > self.len() * d {
+            return Err(Error::new(Code::OutOfRange, "rows past the end of the activations")
+                .fact("rows", self.len())
+                .fact("asked for", format!("{from} to {}", end.div_ceil(d))));
+        }
+        match &self.0.data {
+            Data::Memory(rows) => out.copy_from_slice(&rows[start..end]),
+            Data::Mapped { bytes, offset, check, checked } => {
+                if let Some(error) = checked.get_or_init(|| check().err()) {
+                    return Err(error.clone());
+                }
+                let size = self.0.header.dtype.size();
+                self.0.header.dtype.decode(&bytes[offset + start * size..offset + end * size], out);
+            }
+        }
+        Ok(())
+    }
+
+    /// `n` different rows drawn by `seed`, `[n, d_in]`.
+    ///
+    /// # Errors
+    /// `out-of-range` when there are fewer than `n`.
+    pub fn sample(&self, n: usize, seed: u64) -> Result<Vec<f32>> {
+        if n > self.len() {
+            return Err(Error::new(Code::OutOfRange, "a sample larger than the activations")
+                .fact("rows", self.len())
+                .fact("asked for", n));
+        }
+        let order = Rng::new(seed, "activation sample").permutation(self.len());
+        let mut out = vec![0.0; n * self.d_in()];
+        for (row, &at) in out.chunks_exact_mut(self.d_in()).zip(&order) {
+            self.read(at as usize, row)?;
+        }
+        Ok(out)
+    }
+
+    /// The mean row, summed in f64.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub fn mean(&self) -> Result<Vec<f64>> {
+        let mut sum = vec![0.0f64; self.d_in()];
+        self.for_each_block(|block| {
+            let columns = sum.par_iter_mut().enumerate();
+            columns.for_each(|(i, s)| *s += block.iter().skip(i).step_by(self.d_in()).map(|x| f64::from(*x)).sum::<f64>());
+        })?;
+        Ok(sum.into_iter().map(|s| s / self.len() as f64).collect())
+    }
+
+    /// Calls `f` with all rows in order, block by block.
+    fn for_each_block(&self, mut f: impl FnMut(&[f32])) -> Result<()> {
+        const BLOCK: usize = 4096;
+        let mut block = vec![0.0; BLOCK.min(self.len()) * self.d_in()];
+        for from in (0..self.len()).step_by(BLOCK) {
+            let rows = BLOCK.min(self.len() - from);
+            self.read(from, &mut block[..rows * self.d_in()])?;
+            f(&block[..rows * self.d_in()]);
+        }
+        Ok(())
+    }
+
+    /// The bytes of a file that [`Activations::open`] reads, for small activations: a safetensors file.
+    ///
+    /// # Errors
+    /// What reading gives.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let header = &self.0.header;
+        let mut bytes = header.to_bytes();
+        let mut encoded = Vec::new();
+        self.for_each_block(|block| {
+            let at = encoded.len();
+            encoded.resize(at + block.len() * header.dtype.size(), 0);
+            header.dtype.encode(block, &mut encoded[at..]);
+        })?;
+        bytes.extend(encoded);
+        Ok(bytes)
+    }
+}
+
+impl fmt::Display for Activations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Activations [{}, {}]", self.len(), self.d_in())?;
+        if self.hook().is_empty() { Ok(()) } else { write!(f, " of {} at {}", self.model(), self.hook()) }
+    }
+}

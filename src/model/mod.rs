@@ -1,1 +1,157 @@
 //! Target models: the language models whose activations are read.
+
+mod autograd;
+pub mod config;
+mod embedded;
+mod evaluate;
+pub mod files;
+mod generate;
+pub mod ngram;
+pub mod train;
+pub mod transformer;
+
+use std::sync::{Arc, OnceLock};
+
+use candle_core::Tensor;
+
+use crate::corpus::{Corpus, Tokenizer};
+use crate::error::{Code, Error, Result};
+use crate::ops::cross_entropy::NO_TARGET;
+use crate::rng::Rng;
+
+pub use config::{ActFn, Config};
+pub use embedded::list;
+pub use evaluate::{LossOptions, Patch, PatchScore, PatchedLosses};
+pub use generate::GenerateOptions;
+pub use train::{HistoryRow, TrainOptions, train};
+use transformer::Parameters;
+
+/// A target model with its tokenizer. Cheap to copy.
+#[derive(Clone)]
+pub struct TargetModel(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    config: Config,
+    parameters: Parameters<Tensor>,
+    tokenizer: Tokenizer,
+    history: Vec<HistoryRow>,
+    digest: OnceLock<String>,
+}
+
+impl TargetModel {
+    /// A model of these parts.
+    pub fn new(
+        name: String,
+        config: Config,
+        parameters: Parameters<Tensor>,
+        tokenizer: Tokenizer,
+        history: Vec<HistoryRow>,
+    ) -> Self {
+        TargetModel(Arc::new(Inner { name, config, parameters, tokenizer, history, digest: OnceLock::new() }))
+    }
+
+    /// An embedded model by name, or a saerun model folder.
+    ///
+    /// # Errors
+    /// `missing-file`, `damaged-file`.
+    pub fn load(name_or_path: &str) -> Result<Self> {
+        match embedded::load(name_or_path) {
+            Some(model) => model,
+            None => files::load_dir(std::path::Path::new(name_or_path)),
+        }
+    }
+
+    /// Its name: an embedded model's, or its folder's.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Its parameters.
+    pub fn parameters(&self) -> &Parameters<Tensor> {
+        &self.0.parameters
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.0.tokenizer
+    }
+
+    /// How its training went; empty for a loaded model.
+    pub fn history(&self) -> &[HistoryRow] {
+        &self.0.history
+    }
+
+    /// The names of its hooks.
+    pub fn hooks(&self) -> Vec<String> {
+        transformer::hooks(self.config())
+    }
+
+    /// The width of the rows at a hook.
+    ///
+    /// # Errors
+    /// `unknown-name`.
+    pub fn hook_width(&self, hook: &str) -> Result<usize> {
+        transformer::hook_width(self.config(), hook)
+    }
+
+    /// BLAKE3 of configuration, tokenizer and parameters, in hex.
+    ///
+    /// # Errors
+    /// `internal` when a part cannot be read.
+    pub fn digest(&self) -> Result<&str> {
+        if let Some(digest) = self.0.digest.get() {
+            return Ok(digest);
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(serde_json::to_string(self.config()).unwrap_or_default().as_bytes());
+        hasher.update(self.tokenizer().to_json()?.as_bytes());
+        for parameter in self.parameters().list() {
+            autograd::with_values(parameter, |values| {
+                values.chunks(1 << 16).for_each(|part| {
+                    let bytes: Vec<u8> = part.iter().flat_map(|x| x.to_le_bytes()).collect();
+                    hasher.update(&bytes);
+                });
+            })?;
+        }
+        Ok(self.0.digest.get_or_init(|| hasher.finalize().to_hex().to_string()))
+    }
+
+    /// Whole contexts of `n_ctx` token ids, the first of each the document marker, from the corpus in an order drawn by
+    /// `seed`: at least `tokens` ids, or all that the corpus has.
+    ///
+    /// # Errors
+    /// `out-of-range` when the corpus does not fill one context, or has fewer than `tokens`.
+    pub fn contexts(&self, corpus: &Corpus, tokens: Option<usize>, seed: u64) -> Result<Vec<u32>> {
+        let n_ctx = self.config().n_ctx;
+        let stream = self.tokenizer().stream(corpus)?;
+        let available = stream.len() / (n_ctx - 1);
+        let wanted = tokens.map_or(available, |t| t.div_ceil(n_ctx));
+        if available == 0 || wanted > available || wanted == 0 {
+            return Err(Error::new(Code::OutOfRange, format!("the corpus `{}` cannot fill the contexts", corpus.name()))
+                .fact("tokens asked for", wanted * n_ctx)
+                .fact("tokens there", available * n_ctx)
+                .help(format!("ask for at most {} tokens", available * n_ctx)));
+        }
+        let order = Rng::new(seed, "contexts").permutation(available);
+        let mut ids = Vec::with_capacity(wanted * n_ctx);
+        for &context in &order[..wanted] {
+            let from = context as usize * (n_ctx - 1);
+            ids.push(self.tokenizer().bos());
+            ids.extend(&stream[from..from + n_ctx - 1]);
+        }
+        Ok(ids)
+    }
+
+    /// For each position of whole contexts its next token, or none at a context's end.
+    fn targets(&self, contexts: &[u32]) -> Vec<u32> {
+        let n_ctx = self.config().n_ctx;
+        let next = |(i, _): (usize, &u32)| if (i + 1) % n_ctx == 0 { NO_TARGET } else { contexts[i + 1] };
+        contexts.iter().enumerate().map(next).collect()
+    }
+}

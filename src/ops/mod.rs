@@ -1,5 +1,14 @@
 //! CPU kernels on slices. Each kernel sits in its own file beside a slow, obvious reference, and allocates no randomness.
 
+pub mod adam_w;
+pub mod attention;
+pub mod cross_entropy;
+pub mod elementary;
+pub mod gelu;
+pub mod layer_norm;
+pub mod linear;
+pub mod matmul;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};

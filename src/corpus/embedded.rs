@@ -1,0 +1,65 @@
+//! The corpora inside the program; sources and licences are in `assets/corpora/README.md`.
+
+use super::{Corpus, read};
+use crate::error::Result;
+
+/// What is known of an embedded corpus without reading it.
+#[derive(Debug, Clone, Copy)]
+pub struct Embedded {
+    /// The name that `corpus::load` takes.
+    pub name: &'static str,
+    /// Length of the text in bytes.
+    pub bytes: usize,
+    /// Its licence.
+    pub license: &'static str,
+    /// What it is.
+    pub what: &'static str,
+    parts: &'static [&'static [u8]],
+}
+
+const AUSTEN: &[u8] = include_bytes!("../../assets/corpora/austen.txt.gz");
+const KJV: &[u8] = include_bytes!("../../assets/corpora/kjv.txt.gz");
+const SOTU: &[u8] = include_bytes!("../../assets/corpora/sotu.txt.gz");
+
+const ALL: [Embedded; 4] = [
+    Embedded {
+        name: "prose",
+        bytes: 20_398_511,
+        license: "public domain",
+        what: "austen, kjv and sotu together; what the prose models were trained on",
+        parts: &[AUSTEN, KJV, SOTU],
+    },
+    Embedded {
+        name: "austen",
+        bytes: 4_006_920,
+        license: "public domain",
+        what: "Jane Austen's six novels, a document a chapter",
+        parts: &[AUSTEN],
+    },
+    Embedded {
+        name: "kjv",
+        bytes: 4_233_453,
+        license: "public domain",
+        what: "the King James Bible, a document a chapter",
+        parts: &[KJV],
+    },
+    Embedded {
+        name: "sotu",
+        bytes: 12_158_138,
+        license: "public domain",
+        what: "State of the Union addresses, 1790 to 2026, a document an address",
+        parts: &[SOTU],
+    },
+];
+
+/// The embedded corpora.
+pub fn list() -> &'static [Embedded] {
+    &ALL
+}
+
+/// The embedded corpus of this name, if there is one.
+pub(super) fn load(name: &str) -> Option<Result<Corpus>> {
+    let embedded = ALL.iter().find(|c| c.name == name)?;
+    let documents: Result<Vec<_>> = embedded.parts.iter().map(|part| read::gunzip(part)).collect();
+    Some(documents.map(|texts| Corpus::new(name, texts.iter().flat_map(|text| read::documents(text)).collect())))
+}

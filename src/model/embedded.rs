@@ -1,0 +1,20 @@
+//! The target models inside the program; `assets/models/README.md` is their card.
+
+use super::{Config, TargetModel, files};
+use crate::error::Result;
+
+type Files = (&'static str, &'static [u8], &'static [u8], &'static [u8]);
+
+const ALL: [Files; 0] = [];
+
+/// Names and configurations of the embedded models.
+pub fn list() -> Vec<(&'static str, Config)> {
+    let configs = ALL.iter().map(|(name, config, _, _)| Some((*name, serde_json::from_slice(config).ok()?)));
+    configs.flatten().collect()
+}
+
+/// The embedded model of this name, if there is one.
+pub(super) fn load(name: &str) -> Option<Result<TargetModel>> {
+    let (name, config, weights, tokenizer) = ALL.iter().find(|model| model.0 == name)?;
+    Some(files::from_bytes(name, config, weights, tokenizer))
+}

@@ -1,0 +1,198 @@
+//! Cross-entropies of a target model, as it is and with the rows at a hook replaced.
+
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::TargetModel;
+use super::autograd::with_values;
+use super::transformer::{Then, forward};
+use crate::corpus::Corpus;
+use crate::error::{Code, Error, Result};
+use crate::ops::Rows;
+use crate::ops::cross_entropy::{NO_TARGET, compare, cross_entropy};
+use crate::progress::Monitor;
+
+/// Contexts a forward pass. Fixed, because the bits of a product depend on its shape.
+pub(super) const CONTEXTS: usize = 32;
+
+/// What `m.ce_loss` takes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossOptions {
+    /// Tokens to score; all by default.
+    pub tokens: Option<usize>,
+    /// A hook whose rows are set to zero, at all positions but the first.
+    pub zero_ablate: Option<String>,
+    /// Order of the contexts.
+    pub seed: u64,
+}
+
+/// What takes the place of the rows `[k, d]` at a hook.
+pub enum Patch<'a> {
+    /// Zeros.
+    Zero,
+    /// The same row everywhere, such as the mean activation.
+    Mean(&'a [f32]),
+    /// What the function makes of the rows, in place.
+    Replace(&'a (dyn Fn(&mut [f32]) -> Result<()> + Sync)),
+}
+
+/// The model's losses with one patch.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct PatchScore {
+    /// Mean cross-entropy, nats a token.
+    pub ce_loss: f64,
+    /// Mean KL(original || patched) of the next-token distribution, nats a token.
+    pub kl_div: f64,
+}
+
+/// The model's losses without and with patches, over the same tokens.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PatchedLosses {
+    /// How many tokens were scored.
+    pub tokens: usize,
+    /// Mean cross-entropy as the model is, nats a token.
+    pub ce_loss: f64,
+    /// One score a patch, in order.
+    pub patched: Vec<PatchScore>,
+}
+
+impl TargetModel {
+    /// Mean cross-entropy on a corpus, nats a token, over every position that has a next token in its context.
+    ///
+    /// # Errors
+    /// As [`TargetModel::contexts`]; `unknown-name` for a hook.
+    pub fn ce_loss(&self, corpus: &Corpus, options: &LossOptions, monitor: &dyn Monitor) -> Result<f64> {
+        let contexts = self.contexts(corpus, options.tokens, options.seed)?;
+        if let Some(hook) = &options.zero_ablate {
+            return Ok(self.patched(&contexts, hook, 1, &[Patch::Zero], monitor)?.patched[0].ce_loss);
+        }
+        let (mut sum, mut count) = (0.0, 0);
+        for (ids, targets) in self.batches(&contexts) {
+            monitor.check()?;
+            let hidden = self.hidden(ids, &mut |_, _| Ok(Then::Go))?;
+            let (s, c) = self.with_rows(&hidden, |h, w| cross_entropy(h, w, &targets))?;
+            sum += s;
+            count += c;
+            monitor.update("m.ce_loss", count as u64, contexts.len() as u64, "");
+        }
+        Ok(sum / f64::from(count.max(1) as u32))
+    }
+
+    /// Runs the contexts as they are and with each patch at `hook`. Patches leave the first `skip_first` positions of a
+    /// context alone, as `activations` leaves them out, and the losses are over the positions that were patched.
+    ///
+    /// # Errors
+    /// `unknown-name` for a hook; what a patch returns; `interrupted`.
+    pub fn patched(
+        &self,
+        contexts: &[u32],
+        hook: &str,
+        skip_first: usize,
+        patches: &[Patch<'_>],
+        monitor: &dyn Monitor,
+    ) -> Result<PatchedLosses> {
+        let width = self.hook_width(hook)?;
+        let n_ctx = self.config().n_ctx;
+        let (mut ce, mut scores, mut tokens) = (0.0, vec![(0.0, 0.0); patches.len()], 0);
+        let mut done = 0;
+        for (ids, mut targets) in self.batches(contexts) {
+            monitor.check()?;
+            targets.chunks_exact_mut(n_ctx).for_each(|t| t[..skip_first.min(n_ctx)].fill(NO_TARGET));
+            let original = self.hidden(ids, &mut |_, _| Ok(Then::Go))?;
+            let (sum, count) = self.with_rows(&original, |h, w| cross_entropy(h, w, &targets))?;
+            ce += sum;
+            tokens += count;
+            for (patch, score) in patches.iter().zip(&mut scores) {
+                monitor.check()?;
+                let patched = self.hidden(ids, &mut |name, rows| {
+                    if name != hook {
+                        return Ok(Then::Go);
+                    }
+                    let mut values = with_values(rows, <[f32]>::to_vec)?;
+                    apply(patch, &mut values, width, n_ctx, skip_first)?;
+                    Ok(Then::Replace(Tensor::from_vec(values, rows.shape(), &Device::Cpu)?))
+                })?;
+                let (sum, kl) = self.with_rows(&original, |first, w| {
+                    with_values(&patched, |second| compare(first, Rows { data: second, ..first }, w, &targets))
+                })??;
+                score.0 += sum;
+                score.1 += kl;
+            }
+            done += ids.len();
+            monitor.update("evaluate", done as u64, contexts.len() as u64, "");
+        }
+        let n = tokens.max(1) as f64;
+        let patched = scores.iter().map(|(ce, kl)| PatchScore { ce_loss: ce / n, kl_div: kl / n }).collect();
+        Ok(PatchedLosses { tokens, ce_loss: ce / n, patched })
+    }
+
+    /// Calls `f` with the rows `[positions, width]` at a hook, a batch of whole contexts at a time, in order.
+    ///
+    /// # Errors
+    /// `unknown-name` for the hook; what `f` returns.
+    pub fn rows_at(&self, contexts: &[u32], hook: &str, f: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        self.hook_width(hook)?;
+        for ids in contexts.chunks(CONTEXTS * self.config().n_ctx) {
+            forward(self.config(), self.parameters(), ids, &mut |name, rows| {
+                if name != hook {
+                    return Ok(Then::Go);
+                }
+                with_values(rows, &mut *f)??;
+                Ok(Then::Stop)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Batches of whole contexts with their targets.
+    fn batches<'a>(&'a self, contexts: &'a [u32]) -> impl Iterator<Item = (&'a [u32], Vec<u32>)> {
+        contexts.chunks(CONTEXTS * self.config().n_ctx).map(|ids| (ids, self.targets(ids)))
+    }
+
+    /// The forward pass to its end.
+    pub(super) fn hidden(
+        &self,
+        ids: &[u32],
+        visit: &mut dyn FnMut(&str, &Tensor) -> Result<Then>,
+    ) -> Result<Tensor> {
+        forward(self.config(), self.parameters(), ids, visit)?
+            .ok_or_else(|| Error::new(Code::Internal, "a forward pass without an end"))
+    }
+
+    /// Calls `f` with hidden states and the unembedding as rows.
+    fn with_rows<R>(&self, hidden: &Tensor, f: impl FnOnce(Rows<'_>, Rows<'_>) -> R) -> Result<R> {
+        let d = self.config().d_model;
+        let result = with_values(hidden, |h| {
+            with_values(&self.parameters().w_e, |w| {
+                f(Rows { data: h, n: h.len() / d, d }, Rows { data: w, n: w.len() / d, d })
+            })
+        })??;
+        Ok(result)
+    }
+}
+
+fn apply(patch: &Patch<'_>, rows: &mut [f32], width: usize, n_ctx: usize, skip_first: usize) -> Result<()> {
+    let patched = |context: &mut [f32], f: &mut dyn FnMut(&mut [f32])| {
+        context.chunks_exact_mut(width).skip(skip_first).for_each(f);
+    };
+    match patch {
+        Patch::Zero => rows.chunks_mut(n_ctx * width).for_each(|c| patched(c, &mut |row| row.fill(0.0))),
+        Patch::Mean(mean) => rows.chunks_mut(n_ctx * width).for_each(|c| patched(c, &mut |row| row.copy_from_slice(mean))),
+        Patch::Replace(f) => {
+            let kept: Vec<f32> =
+                rows.chunks(n_ctx * width).flat_map(|c| c[(skip_first * width).min(c.len())..].iter().copied()).collect();
+            let mut changed = kept;
+            f(&mut changed)?;
+            let mut next = changed.chunks_exact(width);
+            rows.chunks_mut(n_ctx * width).for_each(|c| {
+                patched(c, &mut |row| {
+                    if let Some(new) = next.next() {
+                        row.copy_from_slice(new);
+                    }
+                });
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! What a language model must beat: unigram and bigram models fitted to the same tokens.
+
+use std::collections::BTreeMap;
+
+/// Cross-entropies in nats a token.
+#[derive(Debug, Clone, Copy)]
+pub struct Baselines {
+    /// Add-one smoothed token frequencies.
+    pub unigram: f64,
+    /// Bigram interpolated with the unigram by Witten and Bell (1991): the weight of the bigram after token `a` is
+    /// `c(a) / (c(a) + distinct successors of a)`.
+    pub bigram: f64,
+}
+
+/// Fits both models to `train` and scores each token of `test` after its first.
+pub fn baselines(train: &[u32], test: &[u32], d_vocab: usize) -> Baselines {
+    let mut count = vec![1.0f64; d_vocab];
+    train.iter().for_each(|&t| count[t as usize] += 1.0);
+    let total: f64 = count.iter().sum();
+    let mut pairs: BTreeMap<(u32, u32), f64> = BTreeMap::new();
+    train.windows(2).for_each(|w| *pairs.entry((w[0], w[1])).or_default() += 1.0);
+    let mut after = vec![(0.0, 0.0); d_vocab];
+    for ((first, _), n) in &pairs {
+        after[*first as usize].0 += n;
+        after[*first as usize].1 += 1.0;
+    }
+    let (mut unigram, mut bigram) = (0.0, 0.0);
+    for w in test.windows(2) {
+        let p1 = count[w[1] as usize] / total;
+        let (seen, distinct) = after[w[0] as usize];
+        let pair = pairs.get(&(w[0], w[1])).copied().unwrap_or(0.0);
+        let p2 = if seen > 0.0 { (pair + distinct * p1) / (seen + distinct) } else { p1 };
+        unigram -= p1.ln();
+        bigram -= p2.ln();
+    }
+    let n = test.len().saturating_sub(1).max(1) as f64;
+    Baselines { unigram: unigram / n, bigram: bigram / n }
+}

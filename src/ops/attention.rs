@@ -1,0 +1,96 @@
+//! Causal multi-head attention (Vaswani et al. 2017) on a packed `[contexts * n_ctx, 3 d]` matrix of queries, keys and
+//! values, and its gradient. One task a (context, head); scores are at most `n_ctx x n_ctx`, so each task fits a cache.
+
+use rayon::prelude::*;
+
+use super::elementary::exp;
+use super::matmul::{Threads, View, matmul};
+
+/// The sizes of one attention layer over a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads {
+    /// Positions a context.
+    pub n_ctx: usize,
+    /// Heads.
+    pub n_heads: usize,
+    /// Width of all heads together; a head is `d / n_heads` wide.
+    pub d: usize,
+}
+
+impl Heads {
+    fn width(&self) -> usize {
+        self.d / self.n_heads
+    }
+
+    /// Query, key and value of one head in one context: views `[n_ctx, width]` into the packed rows.
+    fn parts<'a>(&self, context: &'a [f32], head: usize) -> [View<'a>; 3] {
+        [0, 1, 2].map(|part| {
+            View::strided(&context[part * self.d + head * self.width()..], self.n_ctx, self.width(), 3 * self.d)
+        })
+    }
+
+    /// The causal attention pattern `[n_ctx, n_ctx]` of one head.
+    fn pattern(&self, q: View<'_>, k: View<'_>) -> Vec<f32> {
+        let n = self.n_ctx;
+        let scale = 1.0 / (self.width() as f32).sqrt();
+        let mut scores = vec![0.0; n * n];
+        matmul(&mut scores, n, 0.0, q, k.t(), Threads::One);
+        for (i, row) in scores.chunks_exact_mut(n).enumerate() {
+            let (seen, hidden) = row.split_at_mut(i + 1);
+            let top = seen.iter().fold(f32::NEG_INFINITY, |m, &s| m.max(s));
+            let mut sum = 0.0;
+            for s in seen.iter_mut() {
+                *s = exp((*s - top) * scale);
+                sum += *s;
+            }
+            seen.iter_mut().for_each(|s| *s /= sum);
+            hidden.fill(0.0);
+        }
+        scores
+    }
+}
+
+/// Softmax(q kᵀ / sqrt(width)) v with a causal mask. `qkv` is `[contexts * n_ctx, 3 d]`; the result `[contexts * n_ctx, d]`.
+pub fn attention(qkv: &[f32], heads: Heads) -> Vec<f32> {
+    let Heads { n_ctx, n_heads, d } = heads;
+    let mut out = vec![0.0; qkv.len() / 3];
+    out.par_chunks_mut(n_ctx * d).zip(qkv.par_chunks(3 * n_ctx * d)).for_each(|(out, context)| {
+        for head in 0..n_heads {
+            let [q, k, v] = heads.parts(context, head);
+            let pattern = heads.pattern(q, k);
+            let at = &mut out[head * heads.width()..];
+            matmul(at, d, 0.0, View::new(&pattern, n_ctx, n_ctx), v, Threads::One);
+        }
+    });
+    out
+}
+
+/// The gradient of [`attention`] in `qkv`; patterns are computed again instead of kept.
+pub fn attention_gradient(qkv: &[f32], grad_out: &[f32], heads: Heads) -> Vec<f32> {
+    let Heads { n_ctx: n, n_heads, d } = heads;
+    let scale = 1.0 / (heads.width() as f32).sqrt();
+    let mut grad = vec![0.0; qkv.len()];
+    let contexts = grad.par_chunks_mut(3 * n * d).zip(qkv.par_chunks(3 * n * d)).zip(grad_out.par_chunks(n * d));
+    contexts.for_each(|((grad, context), grad_out)| {
+        for head in 0..n_heads {
+            let [q, k, v] = heads.parts(context, head);
+            let pattern = heads.pattern(q, k);
+            let upstream = View::strided(&grad_out[head * heads.width()..], n, heads.width(), d);
+            let weights = View::new(&pattern, n, n);
+            let mut scores = vec![0.0; n * n];
+            matmul(&mut scores, n, 0.0, upstream, v.t(), Threads::One);
+            for (row, p) in scores.chunks_exact_mut(n).zip(pattern.chunks_exact(n)) {
+                let along = row.iter().zip(p).map(|(g, p)| g * p).sum::<f32>();
+                row.iter_mut().zip(p).for_each(|(g, p)| *g = p * (*g - along) * scale);
+            }
+            let scores = View::new(&scores, n, n);
+            let mut write = |part: usize, a: View<'_>, b: View<'_>| {
+                matmul(&mut grad[part * d + head * heads.width()..], 3 * d, 0.0, a, b, Threads::One);
+            };
+            write(0, scores, k);
+            write(1, scores.t(), q);
+            write(2, weights.t(), upstream);
+        }
+    });
+    grad
+}
