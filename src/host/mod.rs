@@ -8,10 +8,15 @@
 pub mod bind;
 pub mod callback;
 pub mod console;
+pub mod diagnostic;
+pub mod docs;
 mod jail;
 pub mod options;
+pub mod preflight;
 pub mod raise;
+pub mod run;
 pub mod session;
+mod tensor_file;
 pub mod value;
 
 use std::sync::Arc;

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 
 use rhai::{Engine, NativeCallContext};
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
@@ -43,17 +42,6 @@ pub enum Override {
     Plain(Value),
 }
 
-/// An expensive call, as it goes into the run lock. Whether it ran or was cached is not part of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Step {
-    /// The function, such as `sae::train`.
-    pub function: String,
-    /// Every option, defaults included.
-    pub options: Value,
-    /// The digest of the function, its version, its options and its inputs' contents.
-    pub key: String,
-}
-
 /// One run of one script. Bindings get it by [`session`].
 pub struct Session {
     root: PathBuf,
@@ -63,7 +51,8 @@ pub struct Session {
     overrides: BTreeMap<String, Override>,
     console: Console,
     params: Mutex<Option<Value>>,
-    steps: Mutex<Vec<Step>>,
+    steps: Mutex<Vec<store::Step>>,
+    inputs: Mutex<BTreeMap<String, String>>,
     notes: Mutex<Vec<String>>,
     sources: Mutex<BTreeMap<String, Arc<str>>>,
     engine: OnceLock<Weak<Engine>>,
@@ -77,9 +66,12 @@ pub fn session(ctx: &NativeCallContext) -> Arc<Session> {
 
 impl Session {
     /// Opens the project for one run.
-    pub fn new(setup: Setup) -> Self {
-        Session {
-            results: store::Results::new(&setup.root, &setup.stem),
+    ///
+    /// # Errors
+    /// `outside-project` when the script's name cannot be that of a folder.
+    pub fn new(setup: Setup) -> Result<Self> {
+        Ok(Session {
+            results: store::Results::new(&setup.root, &setup.stem)?,
             cache: store::Cache::open(setup.root.join(".saerun").join("cache"), setup.use_cache),
             console: Console::new(setup.quiet, setup.progress, setup.stop),
             overrides: setup.overrides,
@@ -87,10 +79,11 @@ impl Session {
             stem: setup.stem,
             params: Mutex::new(None),
             steps: Mutex::new(Vec::new()),
+            inputs: Mutex::new(BTreeMap::new()),
             notes: Mutex::new(Vec::new()),
             sources: Mutex::new(BTreeMap::new()),
             engine: OnceLock::new(),
-        }
+        })
     }
 
     /// The project folder.
@@ -138,10 +131,9 @@ impl Session {
         key: store::Key,
         compute: &mut dyn FnMut(&Path, &mut dyn Checkpoint) -> Result<()>,
     ) -> Result<store::Entry> {
-        let digest = key.digest();
-        let short: String = digest.chars().take(8).collect();
+        let short: String = key.digest().chars().take(8).collect();
         let function = key.function.clone();
-        self.record(Step { function: function.clone(), options: key.options.clone(), key: digest });
+        self.record(&key);
         if let Some(entry) = self.cache.get(&key, &|text| self.console.warn(text)) {
             self.console.say(&format!("cached {function} {short}"));
             return Ok(entry);
@@ -156,14 +148,37 @@ impl Session {
         Ok(entry)
     }
 
-    /// Puts a step into the run lock without remembering its result.
-    pub fn record(&self, step: Step) {
-        locked(&self.steps).push(step);
+    /// Puts a call into the run lock, once for each key; whether it ran or was cached is not part of it.
+    pub fn record(&self, key: &store::Key) {
+        let options = store::sorted(&key.options);
+        let step = store::Step { function: key.function.clone(), key: key.digest(), options };
+        let mut steps = locked(&self.steps);
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
     }
 
-    /// The steps so far, in the order of the calls.
-    pub fn steps(&self) -> Vec<Step> {
-        locked(&self.steps).clone()
+    /// Puts a file that the script read into the run lock: its path inside the project, and the BLAKE3 of its content.
+    pub fn record_input(&self, name: &str, digest: &str) {
+        locked(&self.inputs).insert(name.to_string(), digest.to_string());
+    }
+
+    /// What the results of this run were made from; `script` is the name of the script that was run.
+    pub fn lock(&self, script: &str) -> store::Lock {
+        let mut imports: BTreeMap<String, String> = self.sources().into_iter().collect();
+        let blake3 = imports.remove(script).unwrap_or_default();
+        let params = match self.params() {
+            Value::Object(pairs) => pairs.into_iter().collect(),
+            _ => BTreeMap::new(),
+        };
+        store::Lock {
+            saerun: env!("CARGO_PKG_VERSION").to_string(),
+            script: store::Script { file: script.to_string(), blake3, imports },
+            params,
+            steps: locked(&self.steps).clone(),
+            inputs: locked(&self.inputs).clone(),
+            outputs: self.results.written(),
+        }
     }
 
     /// Adds prose to the report.

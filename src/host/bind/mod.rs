@@ -29,13 +29,18 @@
 //! share the documentation of another overload of the same name.
 
 pub mod language;
+pub mod params;
 pub mod run;
+pub mod tensor;
+mod tensor_math;
 
 use rhai::{Engine, exported_module};
 
 /// Registers every namespace: one line each.
 pub fn register(engine: &mut Engine) {
     language::register(engine);
+    engine.register_global_module(exported_module!(params::params).into());
     engine.register_type_with_name::<run::Progress>("Progress").register_iterator::<run::Progress>();
     engine.register_static_module("run", exported_module!(run::run).into());
+    tensor::register(engine);
 }
