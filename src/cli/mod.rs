@@ -1,1 +1,117 @@
-//! The command line: one file per verb.
+//! The command line: one file per verb. What goes in is words, what comes out is an exit code.
+
+mod clean;
+mod doc;
+mod params;
+mod run;
+
+use std::path::PathBuf;
+
+use annotate_snippets::{Level, Renderer};
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// Runs experiment scripts on sparse autoencoders.
+#[derive(Parser)]
+#[command(name = "saerun", version, about, after_help = AFTER, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    run: Option<run::Arguments>,
+}
+
+const AFTER: &str = "\
+Examples:
+  saerun scripts/peaks.rhai                     run a script; results go to results/peaks/
+  saerun scripts/peaks.rhai --set tokens=5_000_000
+  saerun doc geometry::peaks                    what a function does
+
+The current folder is the project: scripts read and write inside it only.
+
+Exit codes:
+  0    the script ended well
+  1    the script failed; the report on stderr says where and why
+  2    the command line, a parameter or the configuration is wrong
+  130  stopped by Ctrl-C; a second Ctrl-C stops at once";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a script; the word `run` may be left out
+    Run(run::Arguments),
+    /// List the parameters of a script and their defaults, without running it
+    Params {
+        /// The script
+        file: PathBuf,
+    },
+    /// Show what a script function does, or list all functions
+    Doc(doc::Arguments),
+    /// Remove remembered results (.saerun/cache); scripts compute them again
+    Clean,
+}
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub fn main() -> u8 {
+    crate::host::fix_hashing();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no failures, and a closed pipe is nobody's fault.
+            let _ = error.print();
+            return if error.use_stderr() { 2 } else { 0 };
+        }
+    };
+    let outcome = match (arguments.verb, arguments.run) {
+        (Some(Verb::Run(arguments)), _) | (None, Some(arguments)) => run::run(&arguments),
+        (Some(Verb::Params { file }), _) => params::params(&file),
+        (Some(Verb::Doc(arguments)), _) => doc::doc(&arguments),
+        (Some(Verb::Clean), _) => clean::clean(),
+        (None, None) => Err(Failure::usage(Error::new(crate::error::Code::Failed, "which script?").help("saerun --help"))),
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(failure) => {
+            anstream::eprintln!("{}", failure.text);
+            failure.exit_code
+        }
+    }
+}
+
+/// A failure, drawn, and the exit code that it stands for.
+struct Failure {
+    text: String,
+    exit_code: u8,
+}
+
+impl Failure {
+    /// A failure of the command line or the configuration rather than of a script: exit code 2.
+    fn usage(error: Error) -> Self {
+        Failure { text: plain(&error), exit_code: 2 }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure { text: plain(&error), exit_code: error.code.exit_code() }
+    }
+}
+
+/// An error that belongs to no line of a script, in the form of the others.
+fn plain(error: &Error) -> String {
+    let mut group = annotate_snippets::Group::with_title(Level::ERROR.primary_title(&error.message).id(error.code.name()));
+    for (name, value) in &error.facts {
+        group = group.element(Level::NOTE.with_name(name.as_str()).message(value));
+    }
+    if let Some(help) = &error.help {
+        group = group.element(Level::HELP.message(help));
+    }
+    Renderer::styled().render(&[group])
+}
+
+/// The project: the current folder.
+fn project() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| {
+        Failure::usage(Error::new(crate::error::Code::MissingFile, format!("the current folder is gone: {error}")))
+    })
+}

@@ -1,1 +1,132 @@
 //! What is written to disk: the content-addressed cache, atomic writes, the run lock.
+//!
+//! Nothing here is ever half written. A file or folder is filled under a temporary name beside its target and moved in
+//! place by one rename, so a reader sees the old state or the new one, and an interrupted run leaves at most a
+//! `.tmp-` leftover that [`clean`] removes.
+
+mod cache;
+mod checkpoint;
+mod entry;
+mod key;
+mod lock;
+mod results;
+mod rows;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+pub use cache::{Cache, cache_bytes, clean};
+pub use checkpoint::FileCheckpoint;
+pub use entry::{Entry, File};
+pub use key::{Key, canonical_json, sorted};
+pub use lock::{Lock, Script, Step};
+pub use results::{Results, Written};
+pub use rows::{RowFile, map_file};
+
+use crate::error::{Code, Error, Result};
+
+/// How temporary files and folders begin; the rest of their name is unique.
+const TEMPORARY: &str = ".tmp-";
+
+/// Replaces the file at `path` by `bytes`, in one step; makes the folder when it is missing.
+///
+/// # Errors
+/// `write-failed`, and the file is what it was.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let parent = parent_of(path)?;
+    let failed = |error| write_failed(path, error);
+    let mut file = temporary().tempfile_in(parent).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
+    file.persist(path).map_err(|error| write_failed(path, error.error))?;
+    Ok(())
+}
+
+/// Replaces the folder `dir` by one that holds exactly `files` (names without separators, and their bytes).
+///
+/// # Errors
+/// `write-failed`, and the folder is what it was; `outside-project` for a name that is not a plain file name.
+pub fn write_dir_atomic(dir: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+    for (name, _) in files {
+        check_file_name(name)?;
+    }
+    let parent = parent_of(dir)?;
+    let fresh = temporary_dir(parent)?;
+    for (name, bytes) in files {
+        fs::write(fresh.path().join(name), bytes).map_err(|error| write_failed(&dir.join(name), error))?;
+    }
+    replace_dir(fresh, dir)
+}
+
+/// Moves a filled temporary folder to `dir`, and what was there out of the way first.
+fn replace_dir(fresh: tempfile::TempDir, dir: &Path) -> Result<()> {
+    let parent = parent_of(dir)?;
+    let aside = temporary_dir(parent)?;
+    let old = aside.path().join("old");
+    match fs::rename(dir, &old) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(write_failed(dir, error)),
+    }
+    if let Err(error) = fs::rename(fresh.path(), dir) {
+        let _ = fs::rename(&old, dir);
+        return Err(write_failed(dir, error));
+    }
+    // The folder has moved: there is nothing left under its temporary name to remove.
+    let _ = fresh.keep();
+    Ok(())
+}
+
+/// The folder that holds `path`, made when it is missing.
+fn parent_of(path: &Path) -> Result<&Path> {
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Err(Error::new(Code::WriteFailed, format!("`{}` is no file name", path.display()))),
+    };
+    fs::create_dir_all(parent).map_err(|error| write_failed(parent, error))?;
+    Ok(parent)
+}
+
+/// A unique temporary folder in `parent`, removed when dropped.
+fn temporary_dir(parent: &Path) -> Result<tempfile::TempDir> {
+    let mut builder = temporary();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o777));
+    }
+    builder.tempdir_in(parent).map_err(|error| write_failed(parent, error))
+}
+
+/// Temporary names with the permissions that a plain write would give, which is to say the umask's.
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder
+}
+
+/// Whether `name` can be a file in a folder of saerun's and nothing else.
+fn check_file_name(name: &str) -> Result<()> {
+    let plain = !name.is_empty()
+        && name.len() <= 200
+        && !name.starts_with('.')
+        && !name.contains(|c: char| c == '/' || c == '\\' || c == ':' || c.is_control());
+    if plain {
+        return Ok(());
+    }
+    Err(Error::new(Code::OutsideProject, format!("`{}` is no plain file name", name.escape_debug()))
+        .fact("expected", "letters, digits, `_`, `-` and inner dots, no folder")
+        .help("results go to the folder of their script; give the bare name"))
+}
+
+/// An operating system's refusal to write `path`, as an error of the crate.
+fn write_failed(path: &Path, error: std::io::Error) -> Error {
+    let error = Error::new(Code::WriteFailed, format!("cannot write `{}`", path.display())).fact("reason", &error);
+    error.help("check the free space and the permissions of the folder")
+}

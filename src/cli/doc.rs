@@ -1,0 +1,54 @@
+//! `saerun doc`: the script API, from what the engine has registered.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{Failure, project};
+use crate::error::{Code, Error};
+use crate::host::session::Setup;
+use crate::host::{Session, docs, engine};
+use crate::store;
+
+/// What `saerun doc` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// A function (`geometry::peaks`), a namespace, or nothing for the list of all
+    name: Option<String>,
+    /// Print the list as Markdown, as the README has it
+    #[arg(long)]
+    markdown: bool,
+    /// Write definitions for editors to DIR/saerun.d.rhai
+    #[arg(long, value_name = "DIR")]
+    definitions: Option<PathBuf>,
+}
+
+/// Prints documentation.
+pub(super) fn doc(arguments: &Arguments) -> Result<(), Failure> {
+    let session = Session::new(Setup { root: project()?, stem: "doc".to_string(), ..Setup::default() })?;
+    let functions = docs::functions(&engine(&Arc::new(session)), false);
+    if let Some(folder) = &arguments.definitions {
+        store::write_atomic(&folder.join("saerun.d.rhai"), docs::definitions(&functions).as_bytes())?;
+        return Ok(());
+    }
+    let Some(name) = &arguments.name else {
+        let text = if arguments.markdown { docs::markdown(&functions) } else { docs::list(&functions) };
+        anstream::print!("{text}");
+        return Ok(());
+    };
+    match docs::text(&functions, name) {
+        Some(text) => {
+            anstream::print!("{text}");
+            Ok(())
+        }
+        None => {
+            let mut known: Vec<String> = functions.iter().map(docs::Function::path).collect();
+            known.dedup();
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let mut error = Error::unknown(Code::UnknownName, "function", name, &known);
+            error.facts.clear();
+            Err(Failure::usage(error))
+        }
+    }
+}

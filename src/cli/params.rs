@@ -1,0 +1,27 @@
+//! `saerun params FILE`: what a script declares, without running it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Failure, project};
+use crate::host::session::Setup;
+use crate::host::{Session, engine, preflight, run as host};
+
+/// Prints one `name = default` a line.
+pub(super) fn params(file: &Path) -> Result<(), Failure> {
+    let (name, text) = host::read(file).map_err(Failure::usage)?;
+    let session = Arc::new(Session::new(Setup { root: project()?, stem: "params".to_string(), ..Setup::default() })?);
+    let engine = engine(&session);
+    let ast = host::compile(&engine, &session, &name, &text).map_err(|report| Failure {
+        text: report.draw(&session),
+        exit_code: report.error.code.exit_code(),
+    })?;
+    let declared = preflight::declared(&ast, &text).unwrap_or_default();
+    if declared.is_empty() {
+        anstream::eprintln!("{name} declares no parameters");
+    }
+    for (parameter, default) in declared {
+        anstream::println!("{parameter} = {default}");
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! `saerun run FILE`, or just `saerun FILE`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Failure, project};
+use crate::error::{Code, Error};
+use crate::host::session::{Override, Setup};
+use crate::host::{Session, run as host};
+use crate::report::yaml;
+
+/// What `saerun run` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// The script, such as scripts/peaks.rhai
+    file: PathBuf,
+    /// Set a parameter that the script declares; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
+    /// Read parameters from a YAML file; --set wins over it
+    #[arg(long = "params", value_name = "FILE")]
+    params: Option<PathBuf>,
+    /// How many threads to compute with [default: all cores]; results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Compute everything afresh, and remember it anew
+    #[arg(long)]
+    no_cache: bool,
+    /// Print nothing on stderr but warnings and errors
+    #[arg(long, short)]
+    quiet: bool,
+    /// Show no progress bars
+    #[arg(long)]
+    no_progress: bool,
+}
+
+/// `name=value`
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_string(), value.trim().to_string())),
+        _ => Err("expected NAME=VALUE, such as seed=3".to_string()),
+    }
+}
+
+/// Runs a script and leaves its results, its prose and its lock.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let root = project()?;
+    let (name, text) = host::read(&arguments.file).map_err(Failure::usage)?;
+    let name = inside(&root, &name);
+    let overrides = overrides(arguments).map_err(Failure::usage)?;
+    if let Some(threads) = arguments.threads {
+        // Nothing has used the pool yet, so this cannot come too late.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    }
+    let stem = Path::new(&name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let stop = Arc::new(AtomicBool::new(false));
+    watch_signals(&stop);
+    let session = Arc::new(Session::new(Setup {
+        root,
+        stem,
+        overrides,
+        use_cache: !arguments.no_cache,
+        quiet: arguments.quiet,
+        progress: !arguments.no_progress,
+        stop,
+    })?);
+    host::run(&session, &name, &text).map_err(|report| Failure {
+        text: report.draw(&session),
+        exit_code: report.error.code.exit_code(),
+    })?;
+    leave_record(&session, &name)?;
+    Ok(())
+}
+
+/// Writes the prose and the lock beside the results; a script without results leaves neither.
+fn leave_record(session: &Session, name: &str) -> crate::error::Result<()> {
+    let notes = session.notes();
+    if !notes.is_empty() {
+        session.results().write("notes.md", format!("{}\n", notes.join("\n\n").trim_end()).as_bytes())?;
+    }
+    if !session.results().written().is_empty() {
+        session.results().write("run.yaml", yaml::lock_to_yaml(&session.lock(name))?.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The script's name in reports and in the lock: its path inside the project, or its bare file name.
+fn inside(root: &Path, name: &str) -> String {
+    let path = Path::new(name);
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+    let shown = real.strip_prefix(root).map(Path::to_path_buf);
+    let shown = shown.unwrap_or_else(|_| path.file_name().map(PathBuf::from).unwrap_or_default());
+    shown.to_string_lossy().replace('\\', "/")
+}
+
+/// The parameters of the file, then those of `--set` over them.
+fn overrides(arguments: &Arguments) -> crate::error::Result<BTreeMap<String, Override>> {
+    let mut all = BTreeMap::new();
+    if let Some(path) = &arguments.params {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::new(Code::MissingFile, format!("cannot read the parameter file `{}`: {error}", path.display()))
+        })?;
+        if let Value::Object(pairs) = yaml::parse_params(&text)? {
+            all.extend(pairs.into_iter().map(|(name, value)| (name, Override::Plain(value))));
+        }
+    }
+    for (name, value) in &arguments.set {
+        all.insert(name.clone(), Override::Text(value.clone()));
+    }
+    Ok(all)
+}
+
+/// The first Ctrl-C or termination signal asks the run to stop; a second one ends the process at once.
+fn watch_signals(stop: &Arc<AtomicBool>) {
+    let stop = Arc::clone(stop);
+    let watching = ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    if let Err(error) = watching {
+        anstream::eprintln!("warning: Ctrl-C will stop the run without a report: {error}");
+    }
+}

@@ -1,0 +1,46 @@
+//! The script API: one file per namespace. A binding unpacks its arguments, calls the core once, and wraps the result.
+//!
+//! The shape of a binding; `tests/docs.rs` holds every one of them to it:
+//!
+//! ```ignore
+//! #[export_module]
+//! pub mod geometry {
+//!     /// Says in one sentence what it does.
+//!     ///
+//!     /// * `w`: the dictionary, [d_sae, d_in], one row per latent.
+//!     /// * `options`: `sign`: `"signed"` (default) or `"abs"`.
+//!     ///
+//!     /// Returns a map of ... (shape, unit, range).
+//!     /// Errors: `shape-mismatch` when ...
+//!     ///
+//!     /// ```rhai
+//!     /// let s = geometry::summary(tensor::eye(3));
+//!     /// assert_eq(s.n, 3);
+//!     /// ```
+//!     #[rhai_fn(return_raw, name = "summary")]
+//!     pub fn summary_with(ctx: NativeCallContext, w: Tensor, options: Map) -> Raised<Dynamic> {
+//!         let options: SummaryOptions = Options::new("geometry::summary", options).read().at(&ctx)?;
+//!         to_script(&core::summary(&w, &options).at(&ctx)?).at(&ctx)
+//!     }
+//! }
+//! ```
+//!
+//! Methods and properties carry `global` too (`#[rhai_fn(global, pure, get = "shape")]`), take `&mut T` first, and may
+//! share the documentation of another overload of the same name.
+
+pub mod language;
+pub mod params;
+pub mod run;
+pub mod tensor;
+mod tensor_math;
+
+use rhai::{Engine, exported_module};
+
+/// Registers every namespace: one line each.
+pub fn register(engine: &mut Engine) {
+    language::register(engine);
+    engine.register_global_module(exported_module!(params::params).into());
+    engine.register_type_with_name::<run::Progress>("Progress").register_iterator::<run::Progress>();
+    engine.register_static_module("run", exported_module!(run::run).into());
+    tensor::register(engine);
+}

@@ -1,0 +1,291 @@
+//! A failed script as plain data, with the innermost position; `draw` makes the report that a person reads.
+
+use std::collections::BTreeSet;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use rhai::{Engine, EvalAltResult, ParseErrorType, Position};
+
+use crate::error::{Code, Error, nearest};
+use crate::host::docs::{Function, functions};
+use crate::host::raise::script_name;
+use crate::host::session::Session;
+
+/// A place in a source file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file's path inside the project.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1; 0 when only the line is known.
+    pub column: usize,
+}
+
+/// A failure with its place.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What failed.
+    pub error: Error,
+    /// Where; `None` when it belongs to no line of a script.
+    pub place: Option<Place>,
+    /// The calls and imports that led there, outermost first.
+    pub frames: Vec<(Place, String)>,
+}
+
+impl Report {
+    /// A report without a place, such as a missing script.
+    pub fn bare(error: Error) -> Self {
+        Report { error, place: None, frames: Vec::new() }
+    }
+
+    /// The report of a script error; `main` is the script that was run.
+    pub fn new(raised: &EvalAltResult, main: &str, engine: &Engine, session: &Session) -> Self {
+        let mut file = main.to_string();
+        let mut frames: Vec<(Place, String)> = Vec::new();
+        let mut inner = raised;
+        loop {
+            let (next, source, position, text) = match inner {
+                EvalAltResult::ErrorInFunctionCall(name, source, next, position) => {
+                    let closure = name.starts_with("anon$");
+                    let text = if closure { "in this closure".to_string() } else { format!("in this call of `{name}`") };
+                    (next, source, position, text)
+                }
+                EvalAltResult::ErrorInModule(name, next, position) => (next, name, position, "in this import".to_string()),
+                _ => break,
+            };
+            if let Some(place) = place(&file, *position)
+                && frames.last().is_none_or(|(last, _)| *last != place)
+            {
+                frames.push((place, text));
+            }
+            if !source.is_empty() {
+                file.clone_from(source);
+            }
+            inner = next;
+        }
+        let place = place(&file, inner.position());
+        let text = session.source(&file);
+        let error = explain(inner, engine, text.as_deref().unwrap_or_default());
+        frames.retain(|(frame, _)| Some(frame) != place.as_ref());
+        Report { error, place, frames }
+    }
+
+    /// The report as text, in the manner of rustc; with terminal colors, which the printing stream strips if need be.
+    pub fn draw(&self, session: &Session) -> String {
+        let mut group = Level::ERROR.primary_title(self.error.message.clone()).id(self.error.code.name()).elements(
+            Vec::<Snippet<annotate_snippets::Annotation>>::new(),
+        );
+        let mut files: Vec<&str> = Vec::new();
+        for place in self.place.iter().chain(self.frames.iter().map(|(place, _)| place)) {
+            if !files.contains(&place.file.as_str()) {
+                files.push(&place.file);
+            }
+        }
+        for file in files {
+            if let Some(text) = session.source(file) {
+                group = group.element(self.snippet(file, &text));
+            }
+        }
+        for (name, value) in &self.error.facts {
+            group = group.element(Level::NOTE.with_name(name.clone()).message(value.clone()));
+        }
+        if let Some(help) = &self.error.help {
+            group = group.element(Level::HELP.message(help.clone()));
+        }
+        let report: [Group; 1] = [group];
+        Renderer::styled().render(&report)
+    }
+
+    /// The lines of one file that matter, with what is said about each.
+    fn snippet(&self, file: &str, text: &str) -> Snippet<'static, annotate_snippets::Annotation<'static>> {
+        let mut snippet = Snippet::source(text.to_string()).path(file.to_string());
+        if let Some(place) = self.place.iter().find(|place| place.file == file) {
+            snippet = snippet.annotation(AnnotationKind::Primary.span(span(text, place)));
+        }
+        for (place, label) in self.frames.iter().filter(|(place, _)| place.file == file) {
+            snippet = snippet.annotation(AnnotationKind::Context.span(span(text, place)).label(label.clone()));
+        }
+        snippet
+    }
+}
+
+/// A rhai position in a file; `None` for none.
+fn place(file: &str, position: Position) -> Option<Place> {
+    position.line().map(|line| Place { file: file.to_string(), line, column: position.position().unwrap_or(0) })
+}
+
+/// The bytes of the identifier, string or sign at a place; rhai's positions have no length.
+fn span(text: &str, place: &Place) -> std::ops::Range<usize> {
+    let start: usize = text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum();
+    let line = text[start..].lines().next().unwrap_or_default();
+    let at = line.char_indices().nth(place.column.saturating_sub(1)).map_or(line.len(), |(i, _)| i);
+    let rest = &line[at..];
+    let word = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+    let length = match rest.chars().next() {
+        Some('"') => rest[1..].find('"').map_or(1, |end| end + 2),
+        Some(first) => word.max(first.len_utf8()),
+        None => 0,
+    };
+    start + at..start + at + length
+}
+
+/// The innermost script error in the words of saerun.
+fn explain(error: &EvalAltResult, engine: &Engine, source: &str) -> Error {
+    use EvalAltResult as E;
+    match error {
+        E::ErrorRuntime(value, _) => match value.clone().try_cast::<Error>() {
+            Some(error) => error,
+            None => {
+                let text = value.read_lock::<rhai::Map>().and_then(|map| map.get("message").map(ToString::to_string));
+                Error::new(Code::Failed, text.unwrap_or_else(|| value.to_string()))
+            }
+        },
+        E::ErrorTerminated(..) => Error::new(Code::Interrupted, "interrupted"),
+        E::ErrorFunctionNotFound(signature, _) => unknown_call(engine, signature),
+        E::ErrorVariableNotFound(name, _) => unknown_variable(engine, name, source),
+        E::ErrorModuleNotFound(name, _) => unknown_namespace(engine, name),
+        E::ErrorPropertyNotFound(name, _) => Error::new(Code::UnknownName, format!("the map has no key `{name}`"))
+            .help(format!("`map.get(\"{name}\") ?? value` gives a value for a key that may be absent")),
+        E::ErrorDotExpr(text, _) => property(engine, text),
+        E::ErrorMismatchDataType(expected, given, _) | E::ErrorMismatchOutputType(expected, given, _) => {
+            Error::new(Code::WrongType, "a value has the wrong type")
+                .fact("expected", types(expected))
+                .fact("given", types(given))
+        }
+        E::ErrorArrayBounds(n, index, _) | E::ErrorStringBounds(n, index, _) => {
+            let what = if matches!(error, E::ErrorArrayBounds(..)) { "array" } else { "string" };
+            let last = n.saturating_sub(1);
+            let expected = if *n == 0 { "nothing: it is empty".to_string() } else { format!("0 to {last}") };
+            Error::new(Code::OutOfRange, format!("the index is outside the {what}"))
+                .fact("expected", expected)
+                .fact("given", index)
+        }
+        E::ErrorIndexingType(name, _) => {
+            Error::new(Code::WrongType, "this value has no elements to index").fact("given", types(name))
+        }
+        E::ErrorFor(_) => Error::new(Code::WrongType, "`for` needs an array, a range, a string or a map's keys or values"),
+        E::ErrorParsing(parse, _) => syntax(parse, engine, source),
+        E::ErrorStackOverflow(_) => Error::new(Code::TooLarge, "calls are nested too deeply")
+            .help("does a function call itself without end?"),
+        other => {
+            let text = other.to_string();
+            let text = text.lines().next().unwrap_or_default();
+            let text = text.rsplit_once(" (line ").map_or(text, |(head, _)| head);
+            Error::new(Code::Failed, lower_first(text))
+        }
+    }
+}
+
+/// A parse error in the words of saerun.
+fn syntax(error: &ParseErrorType, engine: &Engine, source: &str) -> Error {
+    match error {
+        ParseErrorType::VariableUndefined(name) => unknown_variable(engine, name, source),
+        ParseErrorType::ModuleUndefined(name) => unknown_namespace(engine, name),
+        ParseErrorType::Reserved(name) => Error::new(Code::Syntax, format!("`{name}` is a reserved word"))
+            .help(format!("as a key of a map, write it in quotes: `\"{name}\"`")),
+        other => Error::new(Code::Syntax, lower_first(&other.to_string())),
+    }
+}
+
+/// An unknown function, from rhai's signature of the call: `geometry::peeks (array, map)`.
+fn unknown_call(engine: &Engine, signature: &str) -> Error {
+    let (name, arguments) = signature.split_once(" (").map_or((signature, None), |(n, a)| (n, a.strip_suffix(')')));
+    let arguments = arguments.map(|list| list.split(", ").filter(|a| !a.is_empty()).map(types).collect::<Vec<_>>());
+    unknown_function(&functions(engine, true), name.trim(), arguments.as_deref(), &[])
+}
+
+/// The error for a call that fits no function: the arguments are wrong when the name exists, the name otherwise.
+/// `defined` are the names of the script's own functions.
+pub fn unknown_function(known: &[Function], name: &str, arguments: Option<&[String]>, defined: &[String]) -> Error {
+    let plain = name.trim_start_matches("get$").trim_start_matches("set$");
+    let same: Vec<&Function> = known
+        .iter()
+        .filter(|f| f.path() == plain || (!plain.contains("::") && f.name == plain && f.kind != crate::host::docs::Kind::Function))
+        .collect();
+    if let (false, Some(arguments)) = (same.is_empty(), arguments) {
+        let operator = same.iter().any(|f| f.kind == crate::host::docs::Kind::Operator);
+        let what = if operator { "operator" } else { "function" };
+        let message = format!("no {what} `{plain}` takes these arguments");
+        let own = |f: &&&Function| !f.params.iter().any(|(_, kind)| ["u8", "i8", "u16", "blob", "char"].contains(&kind.as_str()));
+        let mut takes: Vec<String> = same.iter().filter(own).map(|f| f.signature()).collect();
+        takes.dedup();
+        takes.truncate(4);
+        return Error::new(Code::WrongType, message)
+            .fact("expected", if takes.is_empty() { same[0].signature() } else { takes.join("\n") })
+            .fact("given", format!("({})", arguments.join(", ")));
+    }
+    let error = Error::new(Code::UnknownFunction, format!("unknown function `{plain}`"));
+    if let Some(f) = known.iter().find(|f| f.name == plain.rsplit("::").next().unwrap_or(plain) && !f.namespace.is_empty()) {
+        return error.help(format!("did you mean `{}`?", if f.kind == crate::host::docs::Kind::Function { f.path() } else { f.signature() }));
+    }
+    let words = |f: &Function| f.name.starts_with(char::is_alphabetic);
+    let mut names: Vec<String> = known.iter().filter(|f| words(f)).map(Function::path).collect();
+    if !plain.contains("::") {
+        names.extend(known.iter().filter(|f| words(f)).map(|f| f.name.clone()));
+        names.extend(defined.iter().cloned());
+    }
+    names.sort();
+    names.dedup();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    match nearest(plain, &names) {
+        Some(name) => error.help(format!("did you mean `{name}`?")),
+        None => error.help("`saerun doc` lists every function"),
+    }
+}
+
+/// The error for a namespace that is neither registered nor imported.
+fn unknown_namespace(engine: &Engine, name: &str) -> Error {
+    let known: BTreeSet<String> = functions(engine, false).into_iter().map(|f| f.namespace).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    Error::unknown(Code::UnknownFunction, "namespace", name, &known)
+}
+
+/// The error for a variable that is not declared; the help knows the script's own names and those of namespaces.
+fn unknown_variable(engine: &Engine, name: &str, source: &str) -> Error {
+    let error = Error::new(Code::UnknownName, format!("unknown variable `{name}`"));
+    let functions = functions(engine, false);
+    if functions.iter().any(|f| f.namespace == name) {
+        return error.help(format!("`{name}` is a namespace: write `{name}::..`"));
+    }
+    let words: Vec<&str> = source.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).collect();
+    let declares = |word: &str| ["let", "const", "for", "as"].contains(&word);
+    let known: Vec<&str> = words.windows(2).filter(|w| declares(w[0])).map(|w| w[1]).filter(|w| *w != name).collect();
+    match nearest(name, &known) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.help(format!("declare it first: `let {name} = ..;`")),
+    }
+}
+
+/// The error for a property that a native value does not have, from rhai's text.
+fn property(engine: &Engine, text: &str) -> Error {
+    let name = text.split('\'').nth(1).unwrap_or_default();
+    let kind = text.rsplit('\'').nth(1).map(script_name).unwrap_or_default();
+    let functions = functions(engine, false);
+    let of = |f: &&Function| f.params.first().is_some_and(|(_, first)| *first == kind);
+    let known: BTreeSet<&str> = functions.iter().filter(of).map(|f| f.name.as_str()).filter(|n| n.starts_with(char::is_alphabetic)).collect();
+    if name.is_empty() || kind.is_empty() {
+        return Error::new(Code::UnknownName, lower_first(text));
+    }
+    let known: Vec<&str> = known.into_iter().collect();
+    let mut error = Error::unknown(Code::UnknownName, "property", name, &known);
+    error.message = format!("{kind} has no property `{name}`");
+    if known.contains(&name) {
+        error.help = Some(format!("it is a method: `.{name}(..)`"));
+    }
+    error
+}
+
+/// rhai's names of types in the words of scripts: `&str | ImmutableString | String` is a string.
+fn types(names: &str) -> String {
+    let names: BTreeSet<String> = names.split('|').map(script_name).collect();
+    names.into_iter().collect::<Vec<_>>().join(" or ")
+}
+
+/// A message that starts in lower case, unless it starts with a name.
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => first.to_lowercase().chain(chars).collect(),
+        _ => text.to_string(),
+    }
+}

@@ -1,0 +1,210 @@
+//! What is checked before line 1 runs: that every function that is called exists, in the script and in what it imports.
+//! rhai itself finds a missing function only when the call is reached, perhaps after hours.
+
+use std::collections::BTreeSet;
+
+use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
+
+use crate::error::{Code, Error};
+use crate::host::diagnostic::{Place, Report, unknown_function};
+use crate::host::docs::{Function, functions};
+use crate::host::jail;
+use crate::host::session::Session;
+
+/// Checks a compiled script and everything that it imports by a literal path.
+///
+/// # Errors
+/// The first call of a function that does not exist, or the first import that cannot be found or parsed.
+pub fn check(engine: &Engine, session: &Session, ast: &AST) -> Result<(), Box<Report>> {
+    let known = functions(engine, true);
+    let mut seen = BTreeSet::new();
+    check_file(engine, session, ast, &known, &mut seen)?;
+    let declares = calls(ast).iter().any(|call| call.namespace.is_empty() && call.name == "params");
+    match session.overrides().keys().next() {
+        Some(name) if !declares => {
+            let error = Error::new(Code::UnknownParameter, format!("unknown parameter `{name}`"))
+                .fact("expected", "nothing: the script declares no parameters")
+                .help("a script declares them by `let p = params(#{ name: default });`");
+            Err(Box::new(Report::bare(error)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One call in a script.
+struct Call {
+    namespace: Vec<String>,
+    name: String,
+    method: bool,
+    arguments: usize,
+    position: Position,
+}
+
+fn check_file(
+    engine: &Engine,
+    session: &Session,
+    ast: &AST,
+    known: &[Function],
+    seen: &mut BTreeSet<String>,
+) -> Result<(), Box<Report>> {
+    let file = ast.source().unwrap_or_default().to_string();
+    if !seen.insert(file.clone()) {
+        return Ok(());
+    }
+    let at = |error: Error, position: Position| {
+        let line = position.line();
+        let column = position.position().unwrap_or(0);
+        let place = line.map(|line| Place { file: file.clone(), line, column });
+        Box::new(Report { error, place, frames: Vec::new() })
+    };
+    let mut imported: Vec<(String, Vec<String>)> = Vec::new();
+    for (path, alias, position) in imports(ast) {
+        let (name, text) = jail::locate(session, Some(&file), &path).map_err(|error| at(error, position))?;
+        session.add_source(&name, &text);
+        let mut module = engine
+            .compile(&text)
+            .map_err(|error| Box::new(Report::new(&error.into(), &name, engine, session)))?;
+        module.set_source(&name);
+        imported.push((alias, module.iter_functions().map(|f| f.name.to_string()).collect()));
+        check_file(engine, session, &module, known, seen)?;
+    }
+    let defined: Vec<String> = ast.iter_functions().map(|f| f.name.to_string()).collect();
+    for call in calls(ast) {
+        if KEYWORDS.contains(&call.name.as_str()) || call.name.starts_with("anon$") {
+            continue;
+        }
+        let fits = |f: &Function| f.name == call.name && (!call.method || f.params.len() == call.arguments + 1);
+        let exists = match call.namespace.as_slice() {
+            [] => {
+                let global = known.iter().any(|f| {
+                    fits(f) && (f.namespace.is_empty() || f.kind != crate::host::docs::Kind::Function)
+                });
+                // A map may hold a closure under this name, so a method is missing only if nothing is called so.
+                global || defined.contains(&call.name)
+            }
+            [space] => match imported.iter().find(|(alias, _)| alias == space) {
+                Some((_, names)) => names.contains(&call.name),
+                None => space == "global" || known.iter().any(|f| f.namespace == *space && f.name == call.name),
+            },
+            _ => true,
+        };
+        if !exists {
+            let path = call.namespace.iter().chain([&call.name]).cloned().collect::<Vec<_>>().join("::");
+            return Err(at(missing(known, &call, &path, &defined, &imported), call.position));
+        }
+    }
+    Ok(())
+}
+
+/// The error for a call of something that does not exist.
+fn missing(
+    known: &[Function],
+    call: &Call,
+    path: &str,
+    defined: &[String],
+    imported: &[(String, Vec<String>)],
+) -> Error {
+    if let Some((alias, names)) = imported.iter().find(|(alias, _)| call.namespace.first() == Some(alias)) {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        return Error::unknown(Code::UnknownFunction, &format!("function of the import `{alias}`:"), &call.name, &names);
+    }
+    let same = |f: &&Function| f.name == call.name && f.kind == crate::host::docs::Kind::Method;
+    if let (true, Some(f)) = (call.method, known.iter().find(same)) {
+        return Error::new(Code::WrongType, format!("no method `{}` takes {} arguments", call.name, call.arguments))
+            .fact("expected", f.signature());
+    }
+    let mut error = unknown_function(known, path, None, defined);
+    if call.method {
+        error.message = format!("unknown method `{}`", call.name);
+    }
+    error
+}
+
+/// What looks like a call and is part of the language.
+const KEYWORDS: [&str; 9] = ["print", "debug", "type_of", "call", "curry", "Fn", "is_def_var", "is_def_fn", "is_shared"];
+
+/// Every call of a script, function bodies and closures included, in the order of their positions.
+fn calls(ast: &AST) -> Vec<Call> {
+    let mut found: Vec<Call> = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        let (call, method, position) = match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position))) => {
+                (call, false, *position)
+            }
+            Some(ASTNode::Expr(Expr::MethodCall(call, position))) => (call, true, *position),
+            _ => return true,
+        };
+        if !call.is_operator_call() {
+            let namespace = call.namespace.path.iter().map(|part| part.name.to_string()).collect();
+            let name = call.name.to_string();
+            found.push(Call { namespace, name, method, arguments: call.args.len(), position });
+        }
+        true
+    });
+    found.sort_by_key(|call| (call.position.line(), call.position.position()));
+    found
+}
+
+/// Every import by a literal path: the path, its name in the script, the position.
+fn imports(ast: &AST) -> Vec<(String, String, Position)> {
+    let mut found = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Stmt(Stmt::Import(import, position))) = path.last()
+            && let (Expr::StringConstant(file, at), alias) = &**import
+        {
+            let position = if at.is_none() { *position } else { *at };
+            found.push((file.to_string(), alias.name.to_string(), position));
+        }
+        true
+    });
+    found
+}
+
+/// The parameters that a script declares, with their defaults as source text, in alphabetical order; read from the
+/// syntax tree, so nothing runs. `None` when it declares none.
+pub fn declared(ast: &AST, source: &str) -> Option<Vec<(String, String)>> {
+    let mut found = None;
+    ast.walk(&mut |path: &[ASTNode]| {
+        let call = match path.last() {
+            Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => call,
+            _ => return true,
+        };
+        if call.name != "params" || !call.namespace.is_empty() {
+            return true;
+        }
+        let pairs: Vec<(String, Position)> = match call.args.first() {
+            Some(Expr::Map(map, _)) => map.0.iter().map(|(k, v)| (k.name.to_string(), v.start_position())).collect(),
+            Some(Expr::DynamicConstant(map, _)) => {
+                let map = map.read_lock::<rhai::Map>();
+                found = map.map(|map| {
+                    map.iter().map(|(k, v)| (k.to_string(), crate::host::raise::describe(v))).collect()
+                });
+                return false;
+            }
+            _ => return true,
+        };
+        found = Some(pairs.into_iter().map(|(name, position)| (name, literal(source, position))).collect());
+        false
+    });
+    found
+}
+
+/// The source text of a default value: up to the comma or brace that ends it.
+fn literal(source: &str, position: Position) -> String {
+    let line = position.line().unwrap_or(1);
+    let rest: String = source.lines().skip(line - 1).collect::<Vec<_>>().join("\n");
+    let mut depth = 0;
+    let mut quoted = false;
+    let mut text = String::new();
+    for c in rest.chars().skip(position.position().unwrap_or(1).saturating_sub(1)) {
+        match c {
+            '"' => quoted = !quoted,
+            '[' | '{' | '(' if !quoted => depth += 1,
+            ']' | '}' | ')' if !quoted && depth > 0 => depth -= 1,
+            ',' | '}' | '\n' if !quoted && depth == 0 => break,
+            _ => {}
+        }
+        text.push(c);
+    }
+    text.trim().to_string()
+}

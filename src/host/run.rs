@@ -1,0 +1,81 @@
+//! Running a script: compile, check, run on a big stack, report.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rhai::{AST, Engine, EvalAltResult, Scope};
+
+use crate::error::{Code, Error};
+use crate::host::diagnostic::Report;
+use crate::host::session::Session;
+use crate::host::{engine, preflight};
+
+/// Stack for scripts: 256 nested calls of the interpreter need a few MB each in the worst case.
+const STACK: usize = 1 << 30;
+
+/// The text of the script at `path`, and the name by which reports call it.
+///
+/// # Errors
+/// `missing-file`, with the nearest script; `damaged-file` when it is no text.
+pub fn read(path: &Path) -> crate::error::Result<(String, String)> {
+    let name = path.to_string_lossy().into_owned();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((name, text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let names: Vec<String> = entries
+                .map(|entry| entry.path())
+                .filter(|path| path.extension().is_some_and(|extension| extension == "rhai"))
+                .map(|path| path.strip_prefix("./").unwrap_or(&path).to_string_lossy().into_owned())
+                .collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let error = Error::new(Code::MissingFile, format!("there is no script `{name}`"));
+            Err(match crate::error::nearest(&name, &names) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error,
+            })
+        }
+        Err(error) => Err(Error::new(Code::DamagedFile, format!("cannot read `{name}`: {error}"))),
+    }
+}
+
+/// Compiles a script and checks that everything it calls exists.
+///
+/// # Errors
+/// A report of the first finding.
+pub fn compile(engine: &Engine, session: &Session, name: &str, text: &str) -> Result<AST, Box<Report>> {
+    session.add_source(name, text);
+    let mut ast = engine
+        .compile(text)
+        .map_err(|error| Box::new(Report::new(&EvalAltResult::from(error), name, engine, session)))?;
+    ast.set_source(name);
+    preflight::check(engine, session, &ast)?;
+    Ok(ast)
+}
+
+/// Runs a script to its end.
+///
+/// # Errors
+/// A report of what stopped it.
+pub fn run(session: &Arc<Session>, name: &str, text: &str) -> Result<(), Box<Report>> {
+    let work = || {
+        let engine = Arc::new(engine(session));
+        session.set_engine(&engine);
+        let ast = compile(&engine, session, name, text)?;
+        let outcome = engine.run_ast_with_scope(&mut Scope::new(), &ast);
+        session.console().clear();
+        outcome.map_err(|raised| Box::new(Report::new(&raised, name, &engine, session)))
+    };
+    let bug = |what: &str| {
+        let error = Error::new(Code::Internal, format!("{what}: this is a bug in saerun"));
+        Box::new(Report::bare(error.help("the message above says where it happened")))
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("script".to_string()).stack_size(STACK).spawn_scoped(scope, work);
+        match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err(bug("a panic stopped the script"))),
+            Err(error) => Err(Box::new(Report::bare(Error::new(Code::TooLarge, format!("no thread for the script: {error}"))))),
+        }
+    })
+}

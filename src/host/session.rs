@@ -1,0 +1,284 @@
+//! One run of one script: where it works, what it may change, what it remembers, what it leaves on record.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Instant;
+
+use rhai::{Engine, NativeCallContext};
+use serde_json::Value;
+
+use crate::error::{Code, Error, Result};
+use crate::host::console::{Console, locked};
+use crate::progress::{Checkpoint, Monitor};
+use crate::store;
+
+/// What the command line says about a run.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// The project folder; everything a script reads or writes lies inside.
+    pub root: PathBuf,
+    /// The script's file name without `.rhai`; results go to `results/<stem>/`.
+    pub stem: String,
+    /// Parameters from `--params` and `--set`, the latter having won.
+    pub overrides: BTreeMap<String, Override>,
+    /// Whether remembered results may be used; they are written in any case.
+    pub use_cache: bool,
+    /// Nothing on stderr but warnings and errors.
+    pub quiet: bool,
+    /// Whether bars may be shown.
+    pub progress: bool,
+    /// Set to end the run soon: Ctrl-C.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// A parameter's value from outside the script.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Override {
+    /// Text from `--set name=text`, read as the type that the declaration fixes.
+    Text(String),
+    /// A value from a parameter file.
+    Plain(Value),
+}
+
+/// One run of one script. Bindings get it by [`session`].
+pub struct Session {
+    root: PathBuf,
+    stem: String,
+    results: store::Results,
+    cache: store::Cache,
+    overrides: BTreeMap<String, Override>,
+    console: Console,
+    params: Mutex<Option<Value>>,
+    steps: Mutex<Vec<store::Step>>,
+    inputs: Mutex<BTreeMap<String, String>>,
+    notes: Mutex<Vec<String>>,
+    sources: Mutex<BTreeMap<String, Arc<str>>>,
+    engine: OnceLock<Weak<Engine>>,
+}
+
+/// The session of the engine that makes this call.
+pub fn session(ctx: &NativeCallContext) -> Arc<Session> {
+    let tag = ctx.tag().and_then(|tag| tag.clone().try_cast::<Arc<Session>>());
+    tag.expect("`host::engine` puts the session into the engine's tag, and no script can change it")
+}
+
+impl Session {
+    /// Opens the project for one run.
+    ///
+    /// # Errors
+    /// `outside-project` when the script's name cannot be that of a folder.
+    pub fn new(setup: Setup) -> Result<Self> {
+        Ok(Session {
+            results: store::Results::new(&setup.root, &setup.stem)?,
+            cache: store::Cache::open(setup.root.join(".saerun").join("cache"), setup.use_cache),
+            console: Console::new(setup.quiet, setup.progress, setup.stop),
+            overrides: setup.overrides,
+            root: setup.root,
+            stem: setup.stem,
+            params: Mutex::new(None),
+            steps: Mutex::new(Vec::new()),
+            inputs: Mutex::new(BTreeMap::new()),
+            notes: Mutex::new(Vec::new()),
+            sources: Mutex::new(BTreeMap::new()),
+            engine: OnceLock::new(),
+        })
+    }
+
+    /// The project folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The script's file name without `.rhai`.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// Writes into `results/<stem>/`.
+    pub fn results(&self) -> &store::Results {
+        &self.results
+    }
+
+    /// The cache of expensive calls.
+    pub fn cache(&self) -> &store::Cache {
+        &self.cache
+    }
+
+    /// The terminal.
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// What long work in the core reports to.
+    pub fn monitor(&self) -> &dyn Monitor {
+        &self.console
+    }
+
+    /// Parameters from the command line, by name.
+    pub fn overrides(&self) -> &BTreeMap<String, Override> {
+        &self.overrides
+    }
+
+    /// The result of an expensive call: from the cache, or computed into a fresh folder that then becomes the entry.
+    /// One line on stderr says which. `compute` gets the folder and a checkpoint that survives interruption.
+    ///
+    /// # Errors
+    /// Those of `compute`, and `write-failed`.
+    pub fn remember(
+        &self,
+        key: store::Key,
+        compute: &mut dyn FnMut(&Path, &mut dyn Checkpoint) -> Result<()>,
+    ) -> Result<store::Entry> {
+        let short: String = key.digest().chars().take(8).collect();
+        let function = key.function.clone();
+        self.record(&key);
+        if let Some(entry) = self.cache.get(&key, &|text| self.console.warn(text)) {
+            self.console.say(&format!("cached {function} {short}"));
+            return Ok(entry);
+        }
+        self.console.check()?;
+        let start = Instant::now();
+        let mut checkpoint = self.cache.checkpoint(&key);
+        let entry = self.cache.put(&key, &mut |folder| compute(folder, &mut checkpoint));
+        self.console.clear();
+        let entry = entry?;
+        self.console.say(&format!("ran    {function} {short} in {}", duration(start.elapsed().as_secs_f64())));
+        Ok(entry)
+    }
+
+    /// Puts a call into the run lock, once for each key; whether it ran or was cached is not part of it.
+    pub fn record(&self, key: &store::Key) {
+        let options = store::sorted(&key.options);
+        let step = store::Step { function: key.function.clone(), key: key.digest(), options };
+        let mut steps = locked(&self.steps);
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+
+    /// Puts a file that the script read into the run lock: its path inside the project, and the BLAKE3 of its content.
+    pub fn record_input(&self, name: &str, digest: &str) {
+        locked(&self.inputs).insert(name.to_string(), digest.to_string());
+    }
+
+    /// What the results of this run were made from; `script` is the name of the script that was run.
+    pub fn lock(&self, script: &str) -> store::Lock {
+        let mut imports: BTreeMap<String, String> = self.sources().into_iter().collect();
+        let blake3 = imports.remove(script).unwrap_or_default();
+        let params = match self.params() {
+            Value::Object(pairs) => pairs.into_iter().collect(),
+            _ => BTreeMap::new(),
+        };
+        store::Lock {
+            saerun: env!("CARGO_PKG_VERSION").to_string(),
+            script: store::Script { file: script.to_string(), blake3, imports },
+            params,
+            steps: locked(&self.steps).clone(),
+            inputs: locked(&self.inputs).clone(),
+            outputs: self.results.written(),
+        }
+    }
+
+    /// Adds prose to the report.
+    pub fn note(&self, markdown: &str) {
+        locked(&self.notes).push(markdown.to_string());
+    }
+
+    /// The prose so far.
+    pub fn notes(&self) -> Vec<String> {
+        locked(&self.notes).clone()
+    }
+
+    /// Fixes the resolved parameters.
+    ///
+    /// # Errors
+    /// `failed` when the script has called `params` before.
+    pub fn set_params(&self, resolved: Value) -> Result<()> {
+        let mut params = locked(&self.params);
+        if params.is_some() {
+            return Err(Error::new(Code::Failed, "`params` was called twice")
+                .fact("expected", "at most one call of `params` a script")
+                .help("declare every parameter in one map"));
+        }
+        *params = Some(resolved);
+        Ok(())
+    }
+
+    /// The resolved parameters: an empty map when the script declares none.
+    pub fn params(&self) -> Value {
+        locked(&self.params).clone().unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+
+    /// Keeps the text of a source file, for reports and digests; `name` is its path inside the project.
+    pub fn add_source(&self, name: &str, text: &str) {
+        locked(&self.sources).insert(name.to_string(), text.into());
+    }
+
+    /// The text of a source file that was run or imported.
+    pub fn source(&self, name: &str) -> Option<Arc<str>> {
+        locked(&self.sources).get(name).cloned()
+    }
+
+    /// The source files that were run or imported and the BLAKE3 of each, by path inside the project.
+    pub fn sources(&self) -> Vec<(String, String)> {
+        let digest = |text: &Arc<str>| blake3::hash(text.as_bytes()).to_hex().to_string();
+        locked(&self.sources).iter().map(|(name, text)| (name.clone(), digest(text))).collect()
+    }
+
+    /// A digest of the code of every script of this run; comments and layout do not count.
+    pub fn code_digest(&self) -> String {
+        let engine = self.engine();
+        let mut hasher = blake3::Hasher::new_derive_key("saerun 1 script code");
+        for (name, text) in locked(&self.sources).iter() {
+            let compact = engine.as_ref().and_then(|engine| engine.compact_script(text).ok());
+            hasher.update(name.as_bytes());
+            hasher.update(compact.as_deref().unwrap_or(text).as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Lets closures call back into the engine from within the core.
+    pub fn set_engine(&self, engine: &Arc<Engine>) {
+        // A session belongs to one engine; a second one would change nothing.
+        let _ = self.engine.set(Arc::downgrade(engine));
+    }
+
+    /// The running engine, for calling closures from within the core.
+    pub fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.get().and_then(Weak::upgrade)
+    }
+
+    /// A path that a script names, inside the project; the file need not exist.
+    ///
+    /// # Errors
+    /// `outside-project` when it leads out of the project, by `..`, from the root, or through a link.
+    pub fn inside(&self, path: &str) -> Result<PathBuf> {
+        let outside = || {
+            Error::new(Code::OutsideProject, format!("`{path}` leads outside the project"))
+                .fact("expected", "a path relative to the project, without `..`")
+                .fact("given", path)
+        };
+        let relative = Path::new(path);
+        let plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+        if path.is_empty() || relative.is_absolute() || !relative.components().all(plain) {
+            return Err(outside());
+        }
+        let full = self.root.join(relative);
+        let root = self.root.canonicalize().map_err(|_| outside())?;
+        let existing = full.ancestors().find_map(|part| part.canonicalize().ok());
+        if existing.is_some_and(|real| real.starts_with(&root)) { Ok(full) } else { Err(outside()) }
+    }
+}
+
+/// Seconds as a person says them: `0.4s`, `3m12s`, `1h04m`.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..=9 => format!("{seconds:.1}s"),
+        10..=59 => format!("{whole}s"),
+        60..=3599 => format!("{}m{:02}s", whole / 60, whole % 60),
+        _ => format!("{}h{:02}m", whole / 3600, whole % 3600 / 60),
+    }
+}

@@ -1,0 +1,199 @@
+//! Plots: plain data first ([`Figure`]), then one SVG by plotters in one theme.
+//!
+//! An SVG needs no font of the machine and has the same bytes every time. It carries a title and a description for
+//! screen readers, and tells series apart by color (Okabe and Ito's, safe for color blindness) and by dashes or markers.
+
+mod axis;
+mod build;
+mod canvas;
+mod draw;
+mod marks;
+mod options;
+mod theme;
+
+use serde::Serialize;
+
+use crate::error::{Code, Error, Result};
+use canvas::Canvas;
+
+pub use build::{bar, heatmap, histogram, line, scatter};
+pub use options::{BarOptions, CurveOptions, CurveSeries, HeatmapOptions, HistogramOptions, LabelledLine, ValueSeries};
+
+/// A picture as plain data. Compare, keep or draw it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Figure {
+    /// One chart.
+    Chart(Chart),
+    /// Rows of figures.
+    Facets(Vec<Vec<Figure>>),
+}
+
+/// A chart: what is drawn, and what stands around it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Chart {
+    /// Title, axes, size.
+    pub frame: Frame,
+    /// The data.
+    pub marks: Marks,
+}
+
+/// What stands around the data.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Frame {
+    /// Above the chart; may be empty.
+    pub title: String,
+    /// Below the x axis; may be empty.
+    pub x_label: String,
+    /// Beside the y axis; may be empty.
+    pub y_label: String,
+    /// Vertical lines with a label above the chart.
+    pub lines: Vec<LabelledLine>,
+    /// Whether the x axis is logarithmic.
+    pub log_x: bool,
+    /// Whether the y axis is logarithmic.
+    pub log_y: bool,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+}
+
+/// The data of a chart.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Marks {
+    /// Counts in bins of equal width, one outline a series.
+    Steps {
+        /// Left edge of the first bin.
+        from: f64,
+        /// Width of a bin.
+        bin_width: f64,
+        /// Name, counts and a summary of the values.
+        series: Vec<(String, Vec<u64>, String)>,
+    },
+    /// Points joined in their order; a missing y breaks the line.
+    Lines(Vec<CurveSeries>),
+    /// Points.
+    Points(Vec<CurveSeries>),
+    /// Groups of bars, one group a label.
+    Bars {
+        /// Below each group.
+        labels: Vec<String>,
+        /// One bar in every group each.
+        series: Vec<ValueSeries>,
+    },
+    /// Colored cells, the first row on top.
+    Cells {
+        /// Rows of equal length.
+        values: Vec<Vec<Option<f64>>>,
+        /// Below each column; none or one for each.
+        x_labels: Vec<String>,
+        /// Beside each row; none or one for each.
+        y_labels: Vec<String>,
+    },
+}
+
+impl Figure {
+    /// Rows of figures in one picture.
+    ///
+    /// # Errors
+    /// `out-of-range` when there is none.
+    pub fn facets(rows: Vec<Vec<Figure>>) -> Result<Figure> {
+        if rows.iter().all(Vec::is_empty) {
+            return Err(Error::new(Code::OutOfRange, "facets of no figure"));
+        }
+        Ok(Figure::Facets(rows))
+    }
+
+    /// The picture as SVG, in UTF-8 with LF.
+    ///
+    /// # Errors
+    /// `internal` when plotters refuses.
+    pub fn to_svg(&self) -> Result<String> {
+        let (width, height) = self.size();
+        let mut text = String::new();
+        let mut canvas = Canvas::new(&mut text, width, height)?;
+        self.draw(&mut canvas, 0.0, 0.0)?;
+        canvas.finish()?;
+        drop(canvas);
+        Ok(canvas::complete(&text, (width, height), &self.title(), &self.description()))
+    }
+
+    /// PNG is not written.
+    ///
+    /// # Errors
+    /// `unsupported`, always; the help names SVG.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        Err(Error::new(Code::Unsupported, "figures are not written as PNG")
+            .fact("expected", "SVG, which needs no font of the machine and has the same bytes everywhere")
+            .help("leave out `png: true`; a browser or `rsvg-convert` turns the SVG into a PNG"))
+    }
+
+    /// The picture's name: its title, or what kind of chart it is.
+    pub fn title(&self) -> String {
+        match self {
+            Figure::Chart(chart) if !chart.frame.title.is_empty() => chart.frame.title.clone(),
+            Figure::Chart(chart) => chart.kind().to_string(),
+            Figure::Facets(rows) => format!("{} figures", rows.iter().map(Vec::len).sum::<usize>()),
+        }
+    }
+
+    /// What the picture shows, in sentences.
+    pub fn description(&self) -> String {
+        match self {
+            Figure::Chart(chart) => chart.description(),
+            Figure::Facets(rows) => rows
+                .iter()
+                .flatten()
+                .map(|figure| format!("{}: {}", figure.title(), figure.description()))
+                .collect::<Vec<_>>()
+                .join(" "),
+        }
+    }
+
+    /// One line, such as `Figure histogram of 2 series, 720 x 440`.
+    pub fn summary(&self) -> String {
+        let (width, height) = self.size();
+        let what = match self {
+            Figure::Chart(chart) => format!("{} of {} series", chart.kind(), chart.names().len().max(1)),
+            Figure::Facets(_) => self.title(),
+        };
+        format!("Figure {what}, {width} x {height}")
+    }
+
+    /// Pixels across and down.
+    pub fn size(&self) -> (u32, u32) {
+        match self {
+            Figure::Chart(chart) => (chart.frame.width, chart.frame.height),
+            Figure::Facets(rows) => {
+                let (widths, heights) = cell_sizes(rows);
+                (widths.iter().sum(), heights.iter().sum())
+            }
+        }
+    }
+
+    fn draw(&self, canvas: &mut Canvas, x: f64, y: f64) -> Result<()> {
+        let rows = match self {
+            Figure::Chart(chart) => return draw::chart(canvas, chart, x, y),
+            Figure::Facets(rows) => rows,
+        };
+        let (widths, heights) = cell_sizes(rows);
+        let mut top = y;
+        for (row, height) in rows.iter().zip(heights) {
+            let mut left = x;
+            for (figure, width) in row.iter().zip(&widths) {
+                figure.draw(canvas, left, top)?;
+                left += f64::from(*width);
+            }
+            top += f64::from(height);
+        }
+        Ok(())
+    }
+}
+
+/// Widths of the columns and heights of the rows of a grid of figures.
+fn cell_sizes(rows: &[Vec<Figure>]) -> (Vec<u32>, Vec<u32>) {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|figure| figure.size().0).max().unwrap_or(0);
+    let height = |row: &Vec<Figure>| row.iter().map(|figure| figure.size().1).max().unwrap_or(0);
+    ((0..columns).map(width).collect(), rows.iter().map(height).collect())
+}

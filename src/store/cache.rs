@@ -1,0 +1,147 @@
+//! The content-addressed cache: `<root>/<function>/<digest of the key>/`, shared by any number of processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::checkpoint::FileCheckpoint;
+use super::entry::Entry;
+use super::key::Key;
+use super::{TEMPORARY, parent_of, replace_dir, temporary_dir, write_failed};
+use crate::error::Result;
+
+/// Results of expensive functions, by what they were computed from.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+    enabled: bool,
+}
+
+impl Cache {
+    /// The cache in the folder `root` (`.saerun/cache` of a project), which is made when something is put there. A cache
+    /// that is not `enabled` finds nothing, so that everything is computed, and what is put replaces what was there.
+    pub fn open(root: PathBuf, enabled: bool) -> Cache {
+        Cache { root, enabled }
+    }
+
+    /// The folder it lives in.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the entry of this key is or would be.
+    pub fn dir(&self, key: &Key) -> PathBuf {
+        self.root.join(key.folder()).join(key.digest())
+    }
+
+    /// The remembered result, when it is there and whole. A damaged one is removed, `warn` is told, and `None` comes back.
+    pub fn get(&self, key: &Key, warn: &dyn Fn(&str)) -> Option<Entry> {
+        let dir = self.dir(key);
+        if !self.enabled || !dir.exists() {
+            return None;
+        }
+        match Entry::open(&dir, key) {
+            Ok(entry) => Some(entry),
+            // Another process has removed or replaced it meanwhile: nothing to warn of.
+            Err(_) if !dir.exists() => None,
+            Err(reason) => {
+                warn(&format!("the cached result of {} is damaged ({reason}); it is computed again", key.function));
+                remove(&dir);
+                None
+            }
+        }
+    }
+
+    /// Remembers a result: `fill` writes its files, without folders, into the folder it is given. When another process
+    /// was faster, its entry is the answer. The checkpoint of this key is removed.
+    ///
+    /// # Errors
+    /// Whatever `fill` returns, `write-failed` otherwise; nothing half written stays behind.
+    pub fn put(&self, key: &Key, fill: &mut dyn FnMut(&Path) -> Result<()>) -> Result<Entry> {
+        let home = self.dir(key);
+        let temporary = temporary_dir(parent_of(&home)?)?;
+        fill(temporary.path())?;
+        let entry = Entry::seal(temporary.path(), &home, key)?;
+        let entry = if self.enabled { settle(temporary, &home, key, entry)? } else { force(temporary, &home, entry)? };
+        self.checkpoint(key).remove();
+        Ok(entry)
+    }
+
+    /// Where a training of this key keeps its state between interruptions.
+    pub fn checkpoint(&self, key: &Key) -> FileCheckpoint {
+        FileCheckpoint::new(self.dir(key).with_extension("checkpoint"), self.enabled)
+    }
+}
+
+/// Moves a sealed folder home, unless a whole entry is there already.
+fn settle(temporary: tempfile::TempDir, home: &Path, key: &Key, entry: Entry) -> Result<Entry> {
+    for _ in 0..8 {
+        match fs::rename(temporary.path(), home) {
+            Ok(()) => {
+                let _ = temporary.keep();
+                return Ok(entry);
+            }
+            Err(error) if !home.exists() => return Err(write_failed(home, error)),
+            Err(_) => match Entry::open(home, key) {
+                Ok(winner) => return Ok(winner),
+                Err(_) => remove(home),
+            },
+        }
+    }
+    force(temporary, home, entry)
+}
+
+/// Moves a sealed folder home and what was there away.
+fn force(temporary: tempfile::TempDir, home: &Path, entry: Entry) -> Result<Entry> {
+    replace_dir(temporary, home)?;
+    Ok(entry)
+}
+
+/// Removes an entry: moved aside by one rename first, so that nobody finds half of it.
+pub(super) fn remove(dir: &Path) {
+    let Ok(aside) = dir.parent().map(temporary_dir).transpose() else { return };
+    if let Some(aside) = aside {
+        let _ = fs::rename(dir, aside.path().join("removed"));
+    }
+}
+
+/// Bytes of all files below `root`; 0 when it is not there.
+pub fn cache_bytes(root: &Path) -> u64 {
+    let Ok(items) = fs::read_dir(root) else { return 0 };
+    items
+        .flatten()
+        .map(|item| match item.file_type() {
+            Ok(kind) if kind.is_dir() => cache_bytes(&item.path()),
+            Ok(kind) if kind.is_file() => item.metadata().map_or(0, |data| data.len()),
+            _ => 0,
+        })
+        .sum()
+}
+
+/// Empties the cache in `root`: entries, checkpoints and what interrupted runs left; returns the bytes given back.
+/// Only what a cache puts there is touched.
+///
+/// # Errors
+/// `write-failed` when something cannot be removed.
+pub fn clean(root: &Path) -> Result<u64> {
+    let before = cache_bytes(root);
+    let Ok(functions) = fs::read_dir(root) else { return Ok(0) };
+    for function in functions.flatten().map(|item| item.path()).filter(|path| path.is_dir()) {
+        let Ok(items) = fs::read_dir(&function) else { continue };
+        for item in items.flatten() {
+            let (path, name) = (item.path(), item.file_name().to_string_lossy().into_owned());
+            let digest = name.strip_suffix(".checkpoint").unwrap_or(&name);
+            if !name.starts_with(TEMPORARY) && !is_digest(digest) {
+                continue;
+            }
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(|error| write_failed(&path, error))?;
+        }
+        // Stays when somebody else's files are in it.
+        let _ = fs::remove_dir(&function);
+    }
+    Ok(before - cache_bytes(root).min(before))
+}
+
+fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit())
+}

@@ -1,0 +1,61 @@
+//! The run lock: what a committed result was made from and by, as plain data. `report::yaml` writes it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::key::Key;
+use super::results::Written;
+
+/// The facts of a run that do not depend on when and where it ran: no time, no host, no path outside the project.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// Version of saerun.
+    pub saerun: String,
+    /// The script.
+    pub script: Script,
+    /// Every parameter with its resolved value.
+    pub params: BTreeMap<String, Value>,
+    /// The remembered functions that were called, in the order of the script.
+    pub steps: Vec<Step>,
+    /// Content digests of the files that were read, by project-relative name.
+    pub inputs: BTreeMap<String, String>,
+    /// The files that were written, by name.
+    pub outputs: BTreeMap<String, Written>,
+}
+
+/// A script and what it imports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// Its path inside the project, with `/`.
+    pub file: String,
+    /// BLAKE3 of its text, in hex.
+    pub blake3: String,
+    /// Imported files: path inside the project and BLAKE3 of the text.
+    pub imports: BTreeMap<String, String>,
+}
+
+/// A call of a remembered function.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Such as `sae::train`.
+    pub function: String,
+    /// The digest of its key.
+    pub key: String,
+    /// Its options with every default resolved.
+    pub options: Value,
+}
+
+impl Lock {
+    /// Records a call, once for each key.
+    pub fn record(&mut self, key: &Key) {
+        let step = Step { function: key.function.clone(), key: key.digest(), options: super::sorted(&key.options) };
+        if !self.steps.contains(&step) {
+            self.steps.push(step);
+        }
+    }
+}

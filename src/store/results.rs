@@ -1,0 +1,64 @@
+//! The folder of a script's results, which people commit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::{check_file_name, write_atomic};
+use crate::error::Result;
+
+/// What was written under a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Written {
+    /// BLAKE3 of the content, in hex.
+    pub blake3: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// The only place that a script writes results to. Cheap to copy; copies share what was written.
+#[derive(Debug, Clone)]
+pub struct Results {
+    dir: PathBuf,
+    stem: Option<String>,
+    written: Arc<Mutex<BTreeMap<String, Written>>>,
+}
+
+impl Results {
+    /// The folder `results/<stem>` of a project, made at the first write; `stem` is the script's file name without `.rhai`.
+    pub fn new(project: &Path, stem: &str) -> Results {
+        Results { stem: Some(stem.to_string()), ..Results::at(project.join("results").join(stem)) }
+    }
+
+    /// Another folder of the user's choice.
+    pub fn at(dir: PathBuf) -> Results {
+        Results { dir, stem: None, written: Arc::default() }
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Replaces the file `name` in one step, and remembers its digest for the lock.
+    ///
+    /// # Errors
+    /// `outside-project` when the name or the script's stem is more than a file name; `write-failed`.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        check_file_name(name)?;
+        self.stem.as_deref().map_or(Ok(()), check_file_name)?;
+        let path = self.dir.join(name);
+        write_atomic(&path, bytes)?;
+        let fact = Written { blake3: blake3::hash(bytes).to_hex().to_string(), bytes: bytes.len() as u64 };
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string(), fact);
+        Ok(path)
+    }
+
+    /// What this run has written so far, by name.
+    pub fn written(&self) -> BTreeMap<String, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
