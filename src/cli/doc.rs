@@ -46,7 +46,7 @@ pub(super) fn doc(arguments: &Arguments) -> Result<(), Failure> {
             let mut known: Vec<String> = functions.iter().map(docs::Function::path).collect();
             known.dedup();
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            let mut error = Error::unknown(Code::UnknownName, "function", name, &known);
+            let mut error = Error::unknown(Code::UnknownFunction, "function", name, &known);
             error.facts.clear();
             Err(Failure::usage(error))
         }

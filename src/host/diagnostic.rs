@@ -6,7 +6,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use rhai::{Engine, EvalAltResult, ParseErrorType, Position};
 
 use crate::error::{Code, Error, nearest};
-use crate::host::docs::{Function, functions};
+use crate::host::docs::{Function, Kind, functions};
 use crate::host::raise::script_name;
 use crate::host::session::Session;
 
@@ -198,25 +198,20 @@ fn unknown_call(engine: &Engine, signature: &str) -> Error {
 /// `defined` are the names of the script's own functions.
 pub fn unknown_function(known: &[Function], name: &str, arguments: Option<&[String]>, defined: &[String]) -> Error {
     let plain = name.trim_start_matches("get$").trim_start_matches("set$");
-    let same: Vec<&Function> = known
-        .iter()
-        .filter(|f| f.path() == plain || (!plain.contains("::") && f.name == plain && f.kind != crate::host::docs::Kind::Function))
-        .collect();
+    let global = |f: &Function| !plain.contains("::") && f.name == plain && f.kind != Kind::Function;
+    let same: Vec<&Function> = known.iter().filter(|f| f.path() == plain || global(f)).collect();
     if let (false, Some(arguments)) = (same.is_empty(), arguments) {
-        let operator = same.iter().any(|f| f.kind == crate::host::docs::Kind::Operator);
-        let what = if operator { "operator" } else { "function" };
-        let message = format!("no {what} `{plain}` takes these arguments");
-        let own = |f: &&&Function| !f.params.iter().any(|(_, kind)| ["u8", "i8", "u16", "blob", "char"].contains(&kind.as_str()));
-        let mut takes: Vec<String> = same.iter().filter(own).map(|f| f.signature()).collect();
-        takes.dedup();
-        takes.truncate(4);
-        return Error::new(Code::WrongType, message)
-            .fact("expected", if takes.is_empty() { same[0].signature() } else { takes.join("\n") })
+        let what = if same.iter().any(|f| f.kind == Kind::Operator) { "operator" } else { "function" };
+        let expected = nearest_signatures(&same, arguments);
+        return Error::new(Code::WrongType, format!("no {what} `{plain}` takes these arguments"))
+            .fact("expected", expected.join("\n"))
             .fact("given", format!("({})", arguments.join(", ")));
     }
     let error = Error::new(Code::UnknownFunction, format!("unknown function `{plain}`"));
-    if let Some(f) = known.iter().find(|f| f.name == plain.rsplit("::").next().unwrap_or(plain) && !f.namespace.is_empty()) {
-        return error.help(format!("did you mean `{}`?", if f.kind == crate::host::docs::Kind::Function { f.path() } else { f.signature() }));
+    let last = plain.rsplit("::").next().unwrap_or(plain);
+    if let Some(f) = known.iter().find(|f| f.name == last && !f.namespace.is_empty()) {
+        let path = if f.kind == Kind::Function { f.path() } else { f.signature() };
+        return error.help(format!("did you mean `{path}`?"));
     }
     let words = |f: &Function| f.name.starts_with(char::is_alphabetic);
     let mut names: Vec<String> = known.iter().filter(|f| words(f)).map(Function::path).collect();
@@ -231,6 +226,24 @@ pub fn unknown_function(known: &[Function], name: &str, arguments: Option<&[Stri
         Some(name) => error.help(format!("did you mean `{name}`?")),
         None => error.help("`saerun doc` lists every function"),
     }
+}
+
+/// The signatures that come nearest to these argument types, at most four.
+fn nearest_signatures(same: &[&Function], arguments: &[String]) -> Vec<String> {
+    let odd = ["i8", "u8", "i16", "u16", "i128", "u128", "blob", "char", "range"];
+    let matches = |f: &Function| {
+        let pairs = f.params.iter().zip(arguments).filter(|((_, kind), given)| kind == *given).count();
+        (f.params.len() == arguments.len(), pairs)
+    };
+    let mut best: Vec<&&Function> =
+        same.iter().filter(|f| !f.params.iter().any(|(_, kind)| odd.contains(&kind.as_str()))).collect();
+    best.sort_by_key(|f| std::cmp::Reverse(matches(f)));
+    let top = best.first().map(|f| matches(f));
+    best.retain(|f| Some(matches(f)) == top);
+    let mut signatures: Vec<String> = best.iter().map(|f| f.signature()).collect();
+    signatures.dedup();
+    signatures.truncate(4);
+    if signatures.is_empty() { vec!["other types".to_string()] } else { signatures }
 }
 
 /// The error for a namespace that is neither registered nor imported.

@@ -181,9 +181,9 @@ pub fn markdown(functions: &[Function]) -> String {
     for (name, group) in by_namespace(functions) {
         let title = if name.is_empty() { "Without a namespace".to_string() } else { format!("`{name}`") };
         let _ = write!(out, "### {title}\n\n| call | what it does |\n|---|---|\n");
-        for function in group {
-            let call = function.signature().replace('|', "\\|");
-            let _ = writeln!(out, "| `{call}` | {} |", function.summary().replace('|', "\\|"));
+        for same in group.chunk_by(|a, b| a.name == b.name && a.doc == b.doc) {
+            let calls: Vec<String> = same.iter().map(|f| format!("`{}`", f.signature().replace('|', "\\|"))).collect();
+            let _ = writeln!(out, "| {} | {} |", calls.join("<br>"), same[0].summary().replace('|', "\\|"));
         }
         out.push('\n');
     }

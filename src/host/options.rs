@@ -55,7 +55,7 @@ impl Options {
         let mut plain = Vec::new();
         for (key, value) in &self.map {
             if !known.is_empty() && !known.contains(&key.as_str()) {
-                return Err(Error::unknown(Code::UnknownOption, &format!("option of {}", self.function), key, &known));
+                return Err(self.unknown(key, &known));
             }
             if !value.is_unit() {
                 plain.push((key.to_string(), to_json(value, &format!("option `{key}` of {}", self.function))?));
@@ -77,11 +77,16 @@ impl Options {
     /// `unknown-option` for any key that is left.
     pub fn finish(self) -> Result<()> {
         match self.map.keys().next() {
-            Some(key) => {
-                Err(Error::unknown(Code::UnknownOption, &format!("option of {}", self.function), key, &self.native))
-            }
+            Some(key) => Err(self.unknown(key, &self.native)),
             None => Ok(()),
         }
+    }
+
+    /// The error for a key that the function does not have.
+    fn unknown(&self, key: &str, known: &[&str]) -> Error {
+        let mut error = Error::unknown(Code::UnknownOption, "option", key, known);
+        error.message = format!("{} has no option `{key}`", self.function);
+        error
     }
 
     /// serde's message as an error in the words of scripts. serde names what it expected; it does not name the key.

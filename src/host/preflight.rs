@@ -7,7 +7,7 @@ use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
 
 use crate::error::{Code, Error};
 use crate::host::diagnostic::{Place, Report, unknown_function};
-use crate::host::docs::{Function, functions};
+use crate::host::docs::{Function, Kind, functions};
 use crate::host::jail;
 use crate::host::session::Session;
 
@@ -17,8 +17,7 @@ use crate::host::session::Session;
 /// The first call of a function that does not exist, or the first import that cannot be found or parsed.
 pub fn check(engine: &Engine, session: &Session, ast: &AST) -> Result<(), Box<Report>> {
     let known = functions(engine, true);
-    let mut seen = BTreeSet::new();
-    check_file(engine, session, ast, &known, &mut seen)?;
+    check_file(engine, session, ast, &known, &mut Seen::default())?;
     let declares = calls(ast).iter().any(|call| call.namespace.is_empty() && call.name == "params");
     match session.overrides().keys().next() {
         Some(name) if !declares => {
@@ -29,6 +28,14 @@ pub fn check(engine: &Engine, session: &Session, ast: &AST) -> Result<(), Box<Re
         }
         _ => Ok(()),
     }
+}
+
+/// What the check has come across in all files.
+#[derive(Default)]
+struct Seen {
+    files: BTreeSet<String>,
+    /// Keys of maps, any of which may hold a closure that is called like a method.
+    keys: BTreeSet<String>,
 }
 
 /// One call in a script.
@@ -45,10 +52,10 @@ fn check_file(
     session: &Session,
     ast: &AST,
     known: &[Function],
-    seen: &mut BTreeSet<String>,
+    seen: &mut Seen,
 ) -> Result<(), Box<Report>> {
     let file = ast.source().unwrap_or_default().to_string();
-    if !seen.insert(file.clone()) {
+    if !seen.files.insert(file.clone()) {
         return Ok(());
     }
     let at = |error: Error, position: Position| {
@@ -68,6 +75,7 @@ fn check_file(
         imported.push((alias, module.iter_functions().map(|f| f.name.to_string()).collect()));
         check_file(engine, session, &module, known, seen)?;
     }
+    seen.keys.extend(keys(ast));
     let defined: Vec<String> = ast.iter_functions().map(|f| f.name.to_string()).collect();
     for call in calls(ast) {
         if KEYWORDS.contains(&call.name.as_str()) || call.name.starts_with("anon$") {
@@ -77,10 +85,10 @@ fn check_file(
         let exists = match call.namespace.as_slice() {
             [] => {
                 let global = known.iter().any(|f| {
-                    fits(f) && (f.namespace.is_empty() || f.kind != crate::host::docs::Kind::Function)
+                    fits(f) && (f.namespace.is_empty() || f.kind != Kind::Function)
                 });
-                // A map may hold a closure under this name, so a method is missing only if nothing is called so.
-                global || defined.contains(&call.name)
+                let closure = call.method && seen.keys.contains(&call.name);
+                global || closure || defined.contains(&call.name)
             }
             [space] => match imported.iter().find(|(alias, _)| alias == space) {
                 Some((_, names)) => names.contains(&call.name),
@@ -108,7 +116,7 @@ fn missing(
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         return Error::unknown(Code::UnknownFunction, &format!("function of the import `{alias}`:"), &call.name, &names);
     }
-    let same = |f: &&Function| f.name == call.name && f.kind == crate::host::docs::Kind::Method;
+    let same = |f: &&Function| f.name == call.name && f.kind == Kind::Method;
     if let (true, Some(f)) = (call.method, known.iter().find(same)) {
         return Error::new(Code::WrongType, format!("no method `{}` takes {} arguments", call.name, call.arguments))
             .fact("expected", f.signature());
@@ -145,6 +153,22 @@ fn calls(ast: &AST) -> Vec<Call> {
     found
 }
 
+/// Every key of a map literal and every property that is named.
+fn keys(ast: &AST) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        match path.last() {
+            Some(ASTNode::Expr(Expr::Map(map, _))) => found.extend(map.0.iter().map(|(key, _)| key.name.to_string())),
+            Some(ASTNode::Expr(Expr::Property(property, _))) => {
+                found.insert(property.2.to_string());
+            }
+            _ => {}
+        }
+        true
+    });
+    found
+}
+
 /// Every import by a literal path: the path, its name in the script, the position.
 fn imports(ast: &AST) -> Vec<(String, String, Position)> {
     let mut found = Vec::new();
@@ -176,9 +200,8 @@ pub fn declared(ast: &AST, source: &str) -> Option<Vec<(String, String)>> {
             Some(Expr::Map(map, _)) => map.0.iter().map(|(k, v)| (k.name.to_string(), v.start_position())).collect(),
             Some(Expr::DynamicConstant(map, _)) => {
                 let map = map.read_lock::<rhai::Map>();
-                found = map.map(|map| {
-                    map.iter().map(|(k, v)| (k.to_string(), crate::host::raise::describe(v))).collect()
-                });
+                let text = |v: &rhai::Dynamic| crate::host::value::to_json(v, "").map_or(v.to_string(), |v| v.to_string());
+                found = map.map(|map| map.iter().map(|(k, v)| (k.to_string(), text(v))).collect());
                 return false;
             }
             _ => return true,
