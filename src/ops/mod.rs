@@ -1,5 +1,11 @@
 //! CPU kernels on slices. Each kernel sits in its own file beside a slow, obvious reference, and allocates no randomness.
 
+pub mod frame;
+pub mod gram;
+pub mod nearest;
+pub mod pairs;
+pub mod unit;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
