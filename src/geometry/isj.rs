@@ -46,7 +46,7 @@ pub(super) fn bandwidth(values: &[f64]) -> Option<f64> {
 }
 
 /// 0.9 min(sd, IQR/1.34) n^(-1/5) of sorted values; with the standard deviation alone where the quartiles coincide.
-fn silverman(sorted: &[f64]) -> Option<f64> {
+pub(super) fn silverman(sorted: &[f64]) -> Option<f64> {
     let n = sorted.len() as f64;
     let mean = sorted.iter().sum::<f64>() / n;
     let sd = (sorted.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();

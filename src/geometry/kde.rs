@@ -135,3 +135,17 @@ pub(super) fn refine(curve: &[f64], node: usize) -> f64 {
     let shift = if bend < 0.0 { (0.5 * (a - c) / bend).clamp(-0.5, 0.5) } else { 0.0 };
     node as f64 + shift
 }
+
+/// The lowest node between two nodes; of several the middle of the longest level stretch.
+pub(super) fn valley(curve: &[f64], from: usize, to: usize) -> usize {
+    let lowest = curve[from..=to].iter().copied().fold(f64::INFINITY, f64::min);
+    let (mut best, mut longest, mut run) = (from, 0, 0);
+    for k in from..=to {
+        run = if curve[k] == lowest { run + 1 } else { 0 };
+        if run > longest {
+            longest = run;
+            best = k - (run - 1) / 2;
+        }
+    }
+    best
+}

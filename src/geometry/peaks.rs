@@ -1,7 +1,9 @@
 //! Peaks in the distribution of nearest-neighbor cosines: where, how much, how sure.
 //!
-//! A peak is a maximum of a Gaussian kernel density whose prominence is at least a share of the highest maximum, and which, where
-//! the bandwidth was chosen here, is still there at twice that bandwidth. Its basin reaches to the valleys beside it.
+//! A peak is a maximum of a Gaussian kernel density whose prominence is at least a share of the highest maximum. A narrow spike
+//! towers over a broad mode of ten times its mass, so one bandwidth does not do: the search climbs a ladder of doubling bandwidths
+//! from the improved Sheather-Jones rule up to Silverman's, and at each takes the maxima that are still there at the next
+//! and in whose basin no finer one was found. A given bandwidth is used alone.
 //!
 //! Ties are structural: mutual neighbors share one cosine exactly. So the bandwidth is chosen from values of which
 //! mutual pairs give one, and intervals come from a bootstrap over connected components of the neighbor graph. (Drawing rows
@@ -11,8 +13,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Neighbors;
-use super::isj::{bandwidth, quantile};
-use super::kde::{Grid, Maximum, maxima, refine};
+use super::isj::{bandwidth, quantile, silverman};
+use super::kde::{Grid, maxima, refine, valley};
 use crate::error::{Code, Error, Result};
 use crate::ops::Sign;
 use crate::rng::Rng;
@@ -23,7 +25,7 @@ use crate::rng::Rng;
 pub struct PeakOptions {
     /// Least prominence, as share of the highest maximum; in (0, 1].
     pub prominence: f64,
-    /// Standard deviation of the kernel; by default the improved Sheather-Jones rule.
+    /// Standard deviation of the kernel; by default a ladder of them, see the module.
     pub bandwidth: Option<f64>,
     /// Bootstrap samples behind an interval; 0 for none.
     pub bootstrap: usize,
@@ -40,7 +42,7 @@ impl Default for PeakOptions {
 /// One peak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Peak {
-    /// Where the density is largest.
+    /// Where the density is largest, at the bandwidth of the ladder that suits the basin's spread (Silverman's rule in it).
     pub location: f64,
     /// Left end of the basin: the valley, or the least value. A value there belongs to the peak.
     pub from: f64,
@@ -52,7 +54,8 @@ pub struct Peak {
     pub count: usize,
     /// IQR/1.349 of the values in the basin: the standard deviation, were they normal.
     pub width: f64,
-    /// Height over the highest saddle towards higher ground, as share of the highest maximum.
+    /// Height over the highest saddle towards higher ground, as share of the highest maximum, at the bandwidth at which
+    /// the peak first shows.
     pub prominence: f64,
     /// Left end of the 95 % bootstrap interval of the location; `None` without a bootstrap or with one component.
     pub ci_low: Option<f64>,
@@ -128,63 +131,113 @@ fn find(sample: Sample, options: &PeakOptions) -> Result<Vec<Peak>> {
             ci_high: interval,
         }]);
     }
-    let chosen = options.bandwidth.or_else(|| bandwidth(&sample.distinct)).unwrap_or((greatest - least) / 100.0);
-    let grid = Grid::new(least, greatest, sample.domain, chosen);
-    let places: Vec<(usize, f64)> = sample.values.iter().map(|&v| grid.place(v)).collect();
-    let total = sorted.len() as f64;
-    let density = grid.density(&places, |_| 1.0, total);
-    let mut tops = maxima(&density, options.prominence);
-    if options.bandwidth.is_none() {
-        let wide = Grid::new(least, greatest, sample.domain, 2.0 * grid.bandwidth);
-        let wide_places: Vec<(usize, f64)> = sample.values.iter().map(|&v| wide.place(v)).collect();
-        let survivors: Vec<f64> = maxima(&wide.density(&wide_places, |_| 1.0, total), options.prominence)
-            .iter()
-            .map(|top| wide.at(top.node as f64))
-            .collect();
-        let basins = basins(&density, &tops);
-        let persists = |k: usize| {
-            let (from, to) = (grid.at(basins[k].0 as f64), grid.at(basins[k].1 as f64));
-            survivors.iter().any(|s| (from..=to).contains(s))
-        };
-        tops = (0..tops.len()).filter(|&k| persists(k)).map(|k| tops[k]).collect();
+    let ladder = sample.ladder(least, greatest, options.bandwidth);
+    let tops = climb(&ladder, options);
+    let finest = &ladder[0];
+    let mut edges = vec![least];
+    edges.extend(tops.windows(2).map(|pair| {
+        let node = |top: &Top| finest.grid.place(top.location).0;
+        finest.grid.at(valley(&finest.density, node(&pair[0]), node(&pair[1])) as f64)
+    }));
+    edges.push(greatest);
+    let mut basins = Vec::new();
+    let mut peaks = Vec::new();
+    for (k, top) in tops.iter().enumerate() {
+        let (from, to, is_last) = (edges[k], edges[k + 1], k + 1 == tops.len());
+        let begin = sorted.partition_point(|&v| v < from);
+        let end = if is_last { sorted.len() } else { sorted.partition_point(|&v| v < to) };
+        let inside = &sorted[begin..end.max(begin)];
+        let suits = silverman(inside).unwrap_or(0.0);
+        let level = (top.level..ladder.len()).rev().find(|&l| ladder[l].grid.bandwidth <= suits).unwrap_or(top.level);
+        let mut basin = Basin { level, from, to };
+        let mut location = basin.top(&ladder[level].grid, &ladder[level].density);
+        // A neighbor's flank may reach into the basin where the kernel is wide.
+        let on_edge = |edge: f64| (location - edge).abs() <= ladder[level].grid.bandwidth;
+        if (k > 0 && on_edge(from)) || (!is_last && on_edge(to)) {
+            basin.level = top.level;
+            location = basin.top(&ladder[top.level].grid, &ladder[top.level].density);
+        }
+        basins.push(basin);
+        peaks.push(Peak {
+            location,
+            from,
+            to,
+            mass: inside.len() as f64 / sorted.len() as f64,
+            count: inside.len(),
+            width: (quantile(inside, 0.75) - quantile(inside, 0.25)) / 1.349,
+            prominence: top.prominence,
+            ci_low: None,
+            ci_high: None,
+        });
     }
-    let basins = basins(&density, &tops);
-    let locations = sample.bootstrap(&grid, &places, &basins, options);
-    let mut peaks: Vec<Peak> = tops
-        .iter()
-        .enumerate()
-        .map(|(k, top)| {
-            let from = if k == 0 { least } else { grid.at(basins[k].0 as f64) };
-            let last = k + 1 == tops.len();
-            let to = if last { greatest } else { grid.at(basins[k].1 as f64) };
-            let begin = sorted.partition_point(|&v| v < from);
-            let end = if last { sorted.len() } else { sorted.partition_point(|&v| v < to) };
-            let inside = &sorted[begin..end.max(begin)];
-            let interval = |p: f64| locations.get(k).map(|found| quantile(found, p));
-            Peak {
-                location: grid.at(refine(&density, top.node)),
-                from,
-                to,
-                mass: inside.len() as f64 / total,
-                count: inside.len(),
-                width: (quantile(inside, 0.75) - quantile(inside, 0.25)) / 1.349,
-                prominence: top.prominence,
-                ci_low: interval(0.025),
-                ci_high: interval(0.975),
-            }
-        })
-        .collect();
+    for (peak, found) in peaks.iter_mut().zip(sample.bootstrap(&ladder, &basins, options)) {
+        (peak.ci_low, peak.ci_high) = (Some(quantile(&found, 0.025)), Some(quantile(&found, 0.975)));
+    }
     peaks.sort_by(|a, b| b.mass.total_cmp(&a.mass).then(a.location.total_cmp(&b.location)));
     Ok(peaks)
 }
 
-/// For each maximum the first and last node of its basin: the lowest points between neighboring maxima, the first of equal ones.
-fn basins(density: &[f64], tops: &[Maximum]) -> Vec<(usize, usize)> {
-    let valley = |a: usize, b: usize| (a..=b).min_by(|&x, &y| density[x].total_cmp(&density[y])).unwrap_or(a);
-    let mut edges = vec![0];
-    edges.extend(tops.windows(2).map(|pair| valley(pair[0].node, pair[1].node)));
-    edges.push(density.len().saturating_sub(1));
-    edges.windows(2).map(|edge| (edge[0], edge[1])).take(tops.len()).collect()
+/// The density at one bandwidth.
+struct Level {
+    grid: Grid,
+    places: Vec<(usize, f64)>,
+    density: Vec<f64>,
+}
+
+/// A maximum that counts, and the level at which it was found.
+struct Top {
+    location: f64,
+    level: usize,
+    prominence: f64,
+}
+
+/// The peaks from left to right. With one level all its prominent maxima; with more the last one only confirms the one before.
+fn climb(ladder: &[Level], options: &PeakOptions) -> Vec<Top> {
+    let found: Vec<Vec<Top>> = ladder
+        .iter()
+        .enumerate()
+        .map(|(level, at)| {
+            let top =
+                |m: super::kde::Maximum| Top { location: at.grid.at(m.node as f64), level, prominence: m.prominence };
+            maxima(&at.density, options.prominence).into_iter().map(top).collect()
+        })
+        .collect();
+    let mut accepted: Vec<Top> = Vec::new();
+    for (level, at) in ladder.iter().enumerate().take(found.len().saturating_sub(1).max(1)) {
+        let mut edges = vec![f64::NEG_INFINITY];
+        edges.extend(found[level].windows(2).map(|pair| {
+            let node = |top: &Top| at.grid.place(top.location).0;
+            at.grid.at(valley(&at.density, node(&pair[0]), node(&pair[1])) as f64)
+        }));
+        edges.push(f64::INFINITY);
+        let mut fresh = Vec::new();
+        for (k, top) in found[level].iter().enumerate() {
+            let inside = |other: &Top| (edges[k]..edges[k + 1]).contains(&other.location);
+            let persists = found.get(level + 1).is_none_or(|next| next.iter().any(inside));
+            if persists && !accepted.iter().any(inside) {
+                fresh.push(Top { ..*top });
+            }
+        }
+        accepted.extend(fresh);
+    }
+    accepted.sort_by(|a, b| a.location.total_cmp(&b.location));
+    accepted
+}
+
+/// Where one peak's maximum is looked for.
+struct Basin {
+    level: usize,
+    from: f64,
+    to: f64,
+}
+
+impl Basin {
+    /// The place of the largest density within the basin.
+    fn top(&self, grid: &Grid, density: &[f64]) -> f64 {
+        let (from, to) = (grid.place(self.from).0, grid.place(self.to).0 + 1);
+        let best = (from..=to).fold(from, |best, k| if density[k] > density[best] { k } else { best });
+        grid.at(refine(density, best))
+    }
 }
 
 impl Sample {
@@ -196,14 +249,34 @@ impl Sample {
         ids.len()
     }
 
+    /// The given bandwidth alone, or a ladder.
+    fn ladder(&self, least: f64, greatest: f64, given: Option<f64>) -> Vec<Level> {
+        let level = |bandwidth: f64| {
+            let grid = Grid::new(least, greatest, self.domain, bandwidth);
+            let places: Vec<(usize, f64)> = self.values.iter().map(|&v| grid.place(v)).collect();
+            let density = grid.density(&places, |_| 1.0, places.len() as f64);
+            Level { grid, places, density }
+        };
+        if let Some(bandwidth) = given {
+            return vec![level(bandwidth)];
+        }
+        let mut sorted = self.distinct.clone();
+        sorted.sort_by(f64::total_cmp);
+        let lowest = bandwidth(&sorted).unwrap_or((greatest - least) / 100.0);
+        let highest = silverman(&sorted).unwrap_or(lowest);
+        let mut ladder = vec![level(lowest)];
+        let mut next = 2.0 * ladder[0].grid.bandwidth;
+        loop {
+            ladder.push(level(next));
+            if next >= highest {
+                return ladder;
+            }
+            next *= 2.0;
+        }
+    }
+
     /// For each basin the sorted places of the density's maximum in it, one a bootstrap sample; empty without a bootstrap.
-    fn bootstrap(
-        &self,
-        grid: &Grid,
-        places: &[(usize, f64)],
-        basins: &[(usize, usize)],
-        options: &PeakOptions,
-    ) -> Vec<Vec<f64>> {
+    fn bootstrap(&self, ladder: &[Level], basins: &[Basin], options: &PeakOptions) -> Vec<Vec<f64>> {
         let mut ids = self.cluster.clone();
         ids.sort_unstable();
         ids.dedup();
@@ -218,12 +291,14 @@ impl Sample {
                 let mut drawn = vec![0.0; ids.len()];
                 (0..ids.len()).for_each(|_| drawn[rng.below(ids.len())] += 1.0);
                 let total: f64 = number.iter().map(|&c| drawn[c]).sum();
-                let density = grid.density(places, |i| drawn[number[i]], total.max(1.0));
-                let top = |&(from, to): &(usize, usize)| {
-                    let best = (from..=to).fold(from, |best, k| if density[k] > density[best] { k } else { best });
-                    grid.at(refine(&density, best))
-                };
-                basins.iter().map(top).collect()
+                let mut tops = vec![0.0; basins.len()];
+                for (l, at) in ladder.iter().enumerate().filter(|(l, _)| basins.iter().any(|b| b.level == *l)) {
+                    let density = at.grid.density(&at.places, |i| drawn[number[i]], total.max(1.0));
+                    for (top, basin) in tops.iter_mut().zip(basins).filter(|(_, basin)| basin.level == l) {
+                        *top = basin.top(&at.grid, &density);
+                    }
+                }
+                tops
             })
             .collect();
         (0..basins.len())
