@@ -1,1 +1,310 @@
-//! Tests of `regularizer`.
+//! Tests of `regularizer`: closed forms, finite differences, laws, autograd against the fast path.
+
+use std::sync::Arc;
+
+use saerun::error::{Code, Error, Result};
+use saerun::ops::{Rows, Sign};
+use saerun::regularizer::{Dictionary, Kind, Matrix, Options, Regularizer, ThreeTermOptions, Which};
+use saerun::rng::Rng;
+
+use crate::geometry::{flat, simplex};
+
+fn near(a: f64, b: f64, tolerance: f64) {
+    assert!((a - b).abs() <= tolerance, "{a} is not {b} within {tolerance}");
+}
+
+fn dictionary<'a>(data: &'a [f32], n: usize, d: usize) -> Dictionary<'a> {
+    let rows = Rows::new(data, n, d).unwrap();
+    Dictionary { w_dec: rows, w_enc: rows, alive: None, seed: 0, step: 0 }
+}
+
+fn value(r: &Regularizer, data: &[f32], n: usize, d: usize) -> f64 {
+    r.value(&dictionary(data, n, d)).unwrap()
+}
+
+fn gradient(r: &Regularizer, data: &[f32], n: usize, d: usize) -> Vec<f32> {
+    let (mut dec, mut enc) = (vec![0.0; n * d], vec![0.0; n * d]);
+    let total = r.add_gradient(&dictionary(data, n, d), &mut dec, &mut enc).unwrap();
+    near(total, value(r, data, n, d), 0.0);
+    dec
+}
+
+/// Each cosine penalty in each sign.
+fn cosine_penalties() -> Vec<(String, Regularizer)> {
+    let mut all = Vec::new();
+    for sign in [Sign::Signed, Sign::Abs] {
+        let options = Options { sign, ..Default::default() };
+        all.push((format!("mean {sign:?}"), Regularizer::mean_cos(options)));
+        all.push((format!("mean max {sign:?}"), Regularizer::mean_max_cos(options)));
+        all.push((format!("max max {sign:?}"), Regularizer::max_max_cos(options)));
+        let three = ThreeTermOptions { sign, mean_max: 2.0, coefficient: 0.5, ..Default::default() };
+        all.push((format!("three {sign:?}"), Regularizer::three_term(three)));
+    }
+    all
+}
+
+/// Random rows at random lengths whose two best cosines, a row, and whose cosines and zero lie well apart.
+fn rows_with_margins(n: usize, d: usize, margin: f64) -> Vec<f32> {
+    (0..)
+        .map(|seed| {
+            let mut rng = Rng::new(seed, "test regularizer");
+            let mut data = rng.directions(n, d);
+            data.chunks_exact_mut(d).for_each(|row| {
+                let length = 0.5 + 1.5 * rng.uniform() as f32;
+                row.iter_mut().for_each(|x| *x *= length);
+            });
+            data
+        })
+        .find(|data| {
+            let cos = cosines(data, n, d);
+            let mut tops = Vec::new();
+            let apart = (0..n).all(|i| {
+                [Sign::Signed, Sign::Abs].iter().all(|sign| {
+                    let mut row: Vec<f64> = (0..n).filter(|&j| j != i).map(|j| sign.of(cos[i * n + j])).collect();
+                    row.sort_by(|a, b| b.total_cmp(a));
+                    tops.push(row[0]);
+                    row[0] - row[1] > margin && cos[i * n..(i + 1) * n].iter().all(|c| c.abs() > 0.2 * margin)
+                })
+            });
+            tops.sort_by(|a, b| b.total_cmp(a));
+            tops.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+            apart && tops.windows(2).take(2).all(|pair| pair[0] - pair[1] > margin)
+        })
+        .unwrap()
+}
+
+/// All cosines the obvious way, in f64.
+fn cosines(data: &[f32], n: usize, d: usize) -> Vec<f64> {
+    let unit: Vec<Vec<f64>> = data
+        .chunks_exact(d)
+        .map(|row| {
+            let norm = row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+            row.iter().map(|&x| f64::from(x) / norm).collect()
+        })
+        .collect();
+    (0..n * n).map(|ij| unit[ij / n].iter().zip(&unit[ij % n]).map(|(a, b)| a * b).sum()).collect()
+}
+
+#[test]
+fn values_are_the_formulas() {
+    let (n, d) = (30, 6);
+    let data = Rng::new(1, "test").directions(n, d);
+    let cos = cosines(&data, n, d);
+    let off = |i: usize| (0..n).filter(move |&j| j != i);
+    for sign in [Sign::Signed, Sign::Abs] {
+        let options = Options { sign, ..Default::default() };
+        let best: Vec<f64> =
+            (0..n).map(|i| off(i).map(|j| sign.of(cos[i * n + j])).fold(f64::NEG_INFINITY, f64::max)).collect();
+        let mean = (0..n).flat_map(|i| off(i).map(move |j| (i, j))).map(|(i, j)| sign.of(cos[i * n + j])).sum::<f64>()
+            / (n * (n - 1)) as f64;
+        let (mean_max, max) = (best.iter().sum::<f64>() / n as f64, best.iter().copied().fold(-1.0, f64::max));
+        near(value(&Regularizer::mean_cos(options), &data, n, d), mean, 1e-7);
+        near(value(&Regularizer::mean_max_cos(options), &data, n, d), mean_max, 1e-12);
+        near(value(&Regularizer::max_max_cos(options), &data, n, d), max, 1e-12);
+        let three =
+            ThreeTermOptions { sign, mean: 3.0, mean_max: 2.0, max_max: 0.5, coefficient: 0.1, ..Default::default() };
+        near(
+            value(&Regularizer::three_term(three), &data, n, d),
+            0.1 * (3.0 * mean + 2.0 * mean_max + 0.5 * max),
+            1e-7,
+        );
+    }
+}
+
+#[test]
+fn simplex_and_equal_rows_in_closed_form() {
+    let (data, n, d) = flat(&simplex(7));
+    let three = Regularizer::three_term(ThreeTermOptions::default());
+    near(value(&three, &data, n, d), -3.0 / 7.0, 1e-6);
+    let equal = [1.0f32, 2.0, 2.0].repeat(5);
+    near(value(&three, &equal, 5, 3), 3.0, 1e-12);
+    // The diagonal does not count, and equal rows cannot be pulled apart to first order.
+    assert!(gradient(&three, &equal, 5, 3).iter().all(|g| g.abs() < 1e-7));
+}
+
+#[test]
+fn gradients_equal_central_differences() {
+    let (n, d) = (7, 5);
+    let data = rows_with_margins(n, d, 0.02);
+    let h = 1.0 / 1024.0;
+    for (name, r) in cosine_penalties() {
+        let g = gradient(&r, &data, n, d);
+        // The absolute mean is summed in f32.
+        let tolerance = if name.contains("Abs") { 2e-4 } else { 2e-5 };
+        for k in 0..n * d {
+            let at = |step: f32| {
+                let mut moved = data.clone();
+                moved[k] += step;
+                (value(&r, &moved, n, d), f64::from(moved[k]))
+            };
+            let ((up, x_up), (down, x_down)) = (at(h), at(-h));
+            near(f64::from(g[k]), (up - down) / (x_up - x_down), tolerance);
+        }
+    }
+}
+
+#[test]
+fn laws_of_cosine_penalties() {
+    let (n, d) = (40, 8);
+    let data = rows_with_margins(n, d, 1e-5);
+    let v = Rng::new(3, "test").directions(1, d);
+    let reflect = |row: &[f32]| -> Vec<f32> {
+        let along: f32 = 2.0 * row.iter().zip(&v).map(|(a, b)| a * b).sum::<f32>();
+        row.iter().zip(&v).map(|(a, b)| a - along * b).collect()
+    };
+    for (name, r) in cosine_penalties() {
+        let (p, g) = (value(&r, &data, n, d), gradient(&r, &data, n, d));
+        // Tangent: a row's length does not matter.
+        for (w, g) in data.chunks_exact(d).zip(g.chunks_exact(d)) {
+            let along: f64 = w.iter().zip(g).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            assert!(along.abs() < 1e-7, "{name}: {along}");
+        }
+        // Scale by powers of two, which is exact: the same value, the gradient over the scale.
+        let scale = |i: usize| [0.25f32, 1.0, 8.0][i % 3];
+        let scaled: Vec<f32> = data.iter().enumerate().map(|(k, x)| x * scale(k / d)).collect();
+        assert_eq!(value(&r, &scaled, n, d), p, "{name}");
+        for (k, x) in gradient(&r, &scaled, n, d).iter().enumerate() {
+            assert_eq!(*x, g[k] / scale(k / d), "{name}");
+        }
+        // Rotation and permutation turn and permute the gradient.
+        let turned: Vec<f32> = data.chunks_exact(d).rev().flat_map(reflect).collect();
+        near(value(&r, &turned, n, d), p, 1e-6);
+        let back: Vec<f32> = gradient(&r, &turned, n, d).chunks_exact(d).rev().flat_map(reflect).collect();
+        back.iter().zip(&g).for_each(|(a, b)| near(f64::from(*a), f64::from(*b), 1e-5));
+        // Zero is zero, and everything is linear in the coefficient.
+        near(value(&r.scale(-2.0).add(&r), &data, n, d), -p, 1e-12);
+    }
+}
+
+#[test]
+fn selections_of_rows_and_matrices() {
+    let (n, d) = (24, 6);
+    let (dec, enc) = (Rng::new(1, "dec").directions(n, d), Rng::new(1, "enc").directions(n, d));
+    let alive: Vec<bool> = (0..n).map(|i| i % 3 != 0).collect();
+    let part = |want: bool| -> Vec<f32> {
+        (0..n).filter(|&i| alive[i] == want).flat_map(|i| dec[i * d..(i + 1) * d].to_vec()).collect()
+    };
+    let rows = |data| Rows::new(data, n, d).unwrap();
+    let full = Dictionary { w_dec: rows(&dec), w_enc: rows(&enc), alive: Some(&alive), seed: 0, step: 0 };
+    let build = |options: Options| Regularizer::mean_max_cos(options).add(&Regularizer::mean_cos(options));
+    for (which, want, count) in [(Which::Alive, true, 16), (Which::Dead, false, 8)] {
+        let r = build(Options { rows: which, ..Default::default() });
+        let expected = value(&build(Options::default()), &part(want), count, d);
+        assert_eq!(r.value(&full).unwrap(), expected);
+        let (mut g, mut unused) = (vec![0.0; n * d], vec![0.0; n * d]);
+        r.add_gradient(&full, &mut g, &mut unused).unwrap();
+        let inside: Vec<f32> =
+            (0..n).filter(|&i| alive[i] == want).flat_map(|i| g[i * d..(i + 1) * d].to_vec()).collect();
+        assert_eq!(inside, gradient(&build(Options::default()), &part(want), count, d));
+        assert!((0..n).filter(|&i| alive[i] != want).all(|i| g[i * d..(i + 1) * d].iter().all(|x| *x == 0.0)));
+        assert!(unused.iter().all(|x| *x == 0.0));
+        // Not known which are alive: all.
+        let unknown = Dictionary { alive: None, ..full };
+        assert_eq!(r.value(&unknown).unwrap(), value(&build(Options::default()), &dec, n, d));
+    }
+    let on = |matrix| build(Options { matrix, ..Default::default() }).value(&full).unwrap();
+    near(on(Matrix::Both), on(Matrix::Decoder) + on(Matrix::Encoder), 1e-15);
+    let (mut a, mut b) = (vec![0.0; n * d], vec![0.0; n * d]);
+    build(Options { matrix: Matrix::Both, ..Default::default() }).add_gradient(&full, &mut a, &mut b).unwrap();
+    assert_eq!(a, gradient(&build(Options::default()), &dec, n, d));
+    assert_eq!(b, gradient(&build(Options::default()), &enc, n, d));
+    // It is added to what is there.
+    let mut again = a.clone();
+    build(Options::default()).add_gradient(&full, &mut again, &mut b).unwrap();
+    assert!(again.iter().zip(&a).all(|(x, y)| *x == 2.0 * y));
+    let short = Dictionary { alive: Some(&alive[1..]), ..full };
+    assert_eq!(build(Options::default()).value(&short).unwrap_err().code, Code::ShapeMismatch);
+    assert!(build(Options::default()).add_gradient(&full, &mut a[1..], &mut b).is_err());
+}
+
+#[test]
+fn invalid_rows_and_few_rows_do_nothing() {
+    let mut data = Rng::new(2, "test").directions(6, 4);
+    let valid = data[..16].to_vec();
+    data[16..20].fill(0.0);
+    data[21] = f32::NAN;
+    for (name, r) in cosine_penalties() {
+        assert_eq!(value(&r, &data, 6, 4), value(&r, &valid, 4, 4), "{name}");
+        let g = gradient(&r, &data, 6, 4);
+        assert_eq!(g[..16], gradient(&r, &valid, 4, 4), "{name}");
+        assert!(g[16..].iter().all(|x| *x == 0.0));
+        for n in [0, 1] {
+            assert_eq!(value(&r, &data[..4 * n], n, 4), 0.0);
+            assert!(gradient(&r, &data[..4 * n], n, 4).iter().all(|x| *x == 0.0));
+        }
+    }
+    assert!(Regularizer::none().is_none() && Regularizer::none().scale(3.0).is_none());
+    assert_eq!(value(&Regularizer::none(), &data, 6, 4), 0.0);
+}
+
+/// The mean signed cosine by candle operations.
+fn mean_cos_by_candle(w: &candle_core::Tensor) -> Result<candle_core::Tensor> {
+    let n = w.dim(0)? as f64;
+    let u = w.broadcast_div(&w.sqr()?.sum_keepdim(1)?.sqrt()?)?;
+    Ok(((u.matmul(&u.t()?)?.sum_all()? - n)? / (n * (n - 1.0)))?)
+}
+
+#[test]
+fn custom_terms_go_by_autograd() {
+    let (n, d) = (12, 5);
+    let data = rows_with_margins(n, d, 1e-4);
+    let mine = Regularizer::custom("mine".into(), Arc::new(mean_cos_by_candle), "abc".into());
+    let fast = Regularizer::mean_cos(Options::default());
+    near(value(&mine, &data, n, d), value(&fast, &data, n, d), 1e-6);
+    let sum = mine.scale(2.0).add(&fast);
+    for (a, b) in gradient(&sum, &data, n, d).iter().zip(gradient(&fast, &data, n, d)) {
+        near(f64::from(*a), 3.0 * f64::from(b), 1e-6);
+    }
+    let fails = |f: fn(&candle_core::Tensor) -> Result<candle_core::Tensor>| -> Error {
+        let r = Regularizer::custom("mine".into(), Arc::new(f), String::new());
+        r.add_gradient(&dictionary(&data, n, d), &mut vec![0.0; n * d], &mut vec![0.0; n * d]).unwrap_err()
+    };
+    let error = fails(|w| Ok(w.sum(0)?));
+    assert_eq!(error.code, Code::WrongType);
+    assert!(error.to_string().contains("`mine` does not return one number"), "{error}");
+    assert!(error.to_string().contains("[5]"), "{error}");
+    assert!(fails(|w| Ok(w.detach().sum_all()?)).to_string().contains("has no gradient"));
+    assert_eq!(fails(|w| Ok(w.matmul(w)?)).code, Code::ShapeMismatch);
+    assert_eq!(fails(|_| Err(Error::new(Code::Failed, "thrown"))).code, Code::Failed);
+}
+
+#[test]
+fn every_kind_is_listed_and_built_by_name() {
+    for kind in Kind::ALL {
+        let entry = kind.entry();
+        assert_eq!(Kind::named(entry.name).unwrap(), kind);
+        assert!(!entry.formula.is_empty() && !entry.source.is_empty());
+        match kind.build(serde_json::json!({})) {
+            Ok(r) => assert_eq!(r.is_none(), kind == Kind::None),
+            Err(_) => assert_eq!(kind, Kind::Custom),
+        }
+    }
+    let error = Kind::named("mean_cso").unwrap_err();
+    assert_eq!((error.code, error.help.as_deref()), (Code::UnknownName, Some("did you mean `mean_cos`?")));
+    let error = Kind::ThreeTerm.build(serde_json::json!({ "mean_mx": 1.0 })).unwrap_err();
+    assert_eq!((error.code, error.help.as_deref()), (Code::UnknownOption, Some("did you mean `mean_max`?")));
+    assert_eq!(Kind::MeanCos.build(serde_json::json!({ "sign": "both" })).unwrap_err().code, Code::WrongType);
+    let r = Kind::ThreeTerm.build(serde_json::json!({ "sign": "abs", "mean": 0.0, "coefficient": 3.0 })).unwrap();
+    let expected = serde_json::json!([
+        { "kind": "mean_max_cos", "coefficient": 3.0, "scope": { "sign": "abs", "matrix": "decoder", "rows": "all" } },
+        { "kind": "max_max_cos", "coefficient": 3.0, "scope": { "sign": "abs", "matrix": "decoder", "rows": "all" } },
+    ]);
+    assert_eq!(r.describe(), expected);
+    assert_eq!(Regularizer::none().describe(), serde_json::json!([]));
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let (n, d) = (1300, 20);
+    let data = Rng::new(6, "test").directions(n, d);
+    let run = |threads: usize| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            cosine_penalties()
+                .iter()
+                .map(|(_, r)| (value(r, &data, n, d), gradient(r, &data, n, d)))
+                .collect::<Vec<_>>()
+        })
+    };
+    let one = run(1);
+    assert!((0..2).all(|_| run(2) == one));
+}

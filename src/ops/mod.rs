@@ -4,10 +4,15 @@ pub mod adam_w;
 pub mod attention;
 pub mod cross_entropy;
 pub mod elementary;
+pub mod frame;
 pub mod gelu;
+pub mod gram;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
+pub mod nearest;
+pub mod pairs;
+pub mod unit;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,45 @@
+//! The largest cosine between different rows: M = max over i != j of c_ij.
+//!
+//! It pulls one pair (p, q), the first of equal ones, apart: h_p = u_q and h_q = u_p, times sign(c_pq) where cosines are absolute.
+
+use serde_json::{Value, json};
+
+use super::options::Scope;
+use super::scene::{Gradient, Scene};
+use super::{Entry, OPTIONS, Penalty, slope};
+use crate::error::Result;
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "max_max_cos",
+    formula: "max_{i!=j} c_ij",
+    options: OPTIONS,
+    source: "third term of the thread's penalty (2024); absolute: the mutual coherence",
+};
+
+pub(super) struct MaxMaxCos(pub Scope);
+
+impl Penalty for MaxMaxCos {
+    fn describe(&self) -> Value {
+        json!({ "kind": ENTRY.name, "scope": self.0 })
+    }
+
+    fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {
+        let mut value = 0.0;
+        for (side, view) in scene.views(self.0.matrix, self.0.rows) {
+            let nearest = view.nearest(self.0.sign);
+            let mut p = 0;
+            for (i, a) in nearest.iter().enumerate() {
+                if self.0.sign.of(a.cos) > self.0.sign.of(nearest[p].cos) {
+                    p = i;
+                }
+            }
+            let top = nearest[p];
+            value += self.0.sign.of(top.cos);
+            if let Some(gradient) = gradient.as_deref_mut() {
+                let step = weight * slope(self.0.sign, top.cos);
+                gradient.pull(scene, side, self.0.rows).edges.extend([(p, top.index, step), (top.index, p, step)]);
+            }
+        }
+        Ok(value)
+    }
+}

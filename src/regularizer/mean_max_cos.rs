@@ -1,0 +1,45 @@
+//! The mean over rows of the cosine to the nearest neighbor: nu = 1/N sum over i of max_{j != i} c_ij.
+//!
+//! With a(i) the neighbor (lowest index on ties): h_i += u_{a(i)}/N and h_{a(i)} += u_i/N, times sign(c) where cosines are
+//! absolute. So the pull on a row grows with the number of rows whose neighbor it is.
+
+use serde_json::{Value, json};
+
+use super::options::Scope;
+use super::scene::{Gradient, Scene};
+use super::{Entry, OPTIONS, Penalty, slope};
+use crate::error::Result;
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "mean_max_cos",
+    formula: "1/N sum_i max_{j!=i} c_ij",
+    options: OPTIONS,
+    source: "second term of the thread's penalty (2024)",
+};
+
+pub(super) struct MeanMaxCos(pub Scope);
+
+impl Penalty for MeanMaxCos {
+    fn describe(&self) -> Value {
+        json!({ "kind": ENTRY.name, "scope": self.0 })
+    }
+
+    fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {
+        let mut value = 0.0;
+        for (side, view) in scene.views(self.0.matrix, self.0.rows) {
+            let nearest = view.nearest(self.0.sign);
+            let n = nearest.len() as f64;
+            value += nearest.iter().map(|a| self.0.sign.of(a.cos)).sum::<f64>() / n;
+            if let Some(gradient) = gradient.as_deref_mut() {
+                let edges = &mut gradient.pull(scene, side, self.0.rows).edges;
+                edges.reserve(2 * nearest.len());
+                for (i, a) in nearest.iter().enumerate() {
+                    let step = weight / n * slope(self.0.sign, a.cos);
+                    edges.push((i, a.index, step));
+                    edges.push((a.index, i, step));
+                }
+            }
+        }
+        Ok(value)
+    }
+}

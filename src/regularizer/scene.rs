@@ -1,0 +1,193 @@
+//! The dictionary as the penalties see it: each selection of rows, each nearest-neighbor pass and each gradient in the
+//! making exists once an evaluation, however many terms of a sum ask for it.
+
+use std::cell::OnceCell;
+
+use rayon::prelude::*;
+
+use super::options::{Side, Which};
+use super::{Dictionary, Matrix};
+use crate::error::{Code, Error, Result};
+use crate::ops::nearest::{Nearest, nearest};
+use crate::ops::pairs::{Pairs, pairs};
+use crate::ops::unit::UnitRows;
+use crate::ops::{Rows, Sign};
+
+/// Matrices times selections.
+const VIEWS: usize = 6;
+
+fn place(side: Side, rows: Which) -> usize {
+    side as usize * 3 + rows as usize
+}
+
+/// One evaluation of one dictionary.
+pub(super) struct Scene<'a> {
+    pub dictionary: &'a Dictionary<'a>,
+    views: [OnceCell<View<'a>>; VIEWS],
+}
+
+impl<'a> Scene<'a> {
+    /// Checks the shapes.
+    pub fn new(dictionary: &'a Dictionary<'a>) -> Result<Self> {
+        let (w_dec, w_enc) = (dictionary.w_dec, dictionary.w_enc);
+        if (w_dec.n, w_dec.d) != (w_enc.n, w_enc.d) {
+            return Err(Error::new(Code::ShapeMismatch, "decoder and encoder differ in shape")
+                .fact("decoder", format!("[{}, {}]", w_dec.n, w_dec.d))
+                .fact("encoder", format!("[{}, {}]", w_enc.n, w_enc.d)));
+        }
+        if let Some(alive) = dictionary.alive.filter(|alive| alive.len() != w_dec.n) {
+            return Err(Error::new(Code::ShapeMismatch, "there is not one alive flag a latent")
+                .fact("expected", w_dec.n)
+                .fact("given", alive.len()));
+        }
+        Ok(Scene { dictionary, views: Default::default() })
+    }
+
+    /// The rows that a penalty looks at.
+    pub fn view(&self, side: Side, rows: Which) -> &View<'a> {
+        let rows = if self.dictionary.alive.is_none() { Which::All } else { rows };
+        self.views[place(side, rows)].get_or_init(|| {
+            let raw = match side {
+                Side::Decoder => self.dictionary.w_dec,
+                Side::Encoder => self.dictionary.w_enc,
+            };
+            let flags: Option<Vec<bool>> = match rows {
+                Which::All => None,
+                Which::Alive => self.dictionary.alive.map(<[bool]>::to_vec),
+                Which::Dead => self.dictionary.alive.map(|alive| alive.iter().map(|a| !a).collect()),
+            };
+            View::new(raw, flags.as_deref())
+        })
+    }
+
+    /// The views of a penalty's matrices that have at least two rows: with fewer there are no pairs.
+    pub fn views(&self, matrix: Matrix, rows: Which) -> impl Iterator<Item = (Side, &View<'a>)> {
+        matrix.sides().iter().map(move |&side| (side, self.view(side, rows))).filter(|(_, view)| view.unit.len() > 1)
+    }
+}
+
+/// Selected rows of one matrix, with what has been worked out about them.
+pub(super) struct View<'a> {
+    pub unit: UnitRows<'a>,
+    nearest: [OnceCell<Vec<Nearest>>; 2],
+    sum: OnceCell<Vec<f64>>,
+    pairs: OnceCell<Option<Pairs>>,
+}
+
+impl<'a> View<'a> {
+    fn new(raw: Rows<'a>, flags: Option<&[bool]>) -> Self {
+        View {
+            unit: UnitRows::new(raw, flags),
+            nearest: Default::default(),
+            sum: OnceCell::new(),
+            pairs: OnceCell::new(),
+        }
+    }
+
+    /// Each row's nearest neighbor: one pass over the Gram matrix, made when first asked for.
+    pub fn nearest(&self, sign: Sign) -> &[Nearest] {
+        self.nearest[sign as usize].get_or_init(|| nearest(&self.unit, sign))
+    }
+
+    /// The sum of the unit rows.
+    pub fn sum(&self) -> &[f64] {
+        self.sum.get_or_init(|| self.unit.sum())
+    }
+
+    /// The sum of absolute cosines.
+    pub fn sum_abs(&self) -> f64 {
+        self.pairs.get_or_init(|| pairs(&self.unit)).map_or(0.0, |p| p.sum_abs)
+    }
+
+    /// How many ordered pairs of different rows there are.
+    pub fn ordered_pairs(&self) -> f64 {
+        let n = self.unit.len() as f64;
+        n * (n - 1.0)
+    }
+}
+
+/// The gradient with respect to the unit rows of one view, h_i, before it is projected: sums of other unit rows.
+#[derive(Default)]
+pub(super) struct Pull {
+    /// Weight of the sum of all unit rows, in every h_i.
+    pub toward_sum: f64,
+    /// (i, j, t): h_i += t u_j, in the view's numbering.
+    pub edges: Vec<(usize, usize, f64)>,
+    /// (weight, `[n, d]` in the view's numbering): h += weight * rows.
+    pub dense: Option<(f64, Vec<f32>)>,
+}
+
+/// The gradients of one evaluation in the making.
+pub(super) struct Gradient<'g> {
+    pulls: [Option<Pull>; VIEWS],
+    pub dec: &'g mut [f32],
+    enc: &'g mut [f32],
+}
+
+impl<'g> Gradient<'g> {
+    /// Checks the shapes.
+    pub fn new(dictionary: &Dictionary, dec: &'g mut [f32], enc: &'g mut [f32]) -> Result<Self> {
+        let expected = dictionary.w_dec.data.len();
+        if let Some(given) = [dec.len(), enc.len()].into_iter().find(|&len| len != expected) {
+            return Err(Error::new(Code::ShapeMismatch, "the gradient has not the dictionary's shape")
+                .fact("expected", expected)
+                .fact("given", given));
+        }
+        Ok(Gradient { pulls: Default::default(), dec, enc })
+    }
+
+    /// Where a term adds its pull on the rows of a view.
+    pub fn pull(&mut self, scene: &Scene, side: Side, rows: Which) -> &mut Pull {
+        let rows = if scene.dictionary.alive.is_none() { Which::All } else { rows };
+        self.pulls[place(side, rows)].get_or_insert_with(Pull::default)
+    }
+
+    /// Projects every pull on the tangent space of its row, divides by the row's length, and adds it to the gradients.
+    pub fn finish(mut self, scene: &Scene) {
+        for side in [Side::Decoder, Side::Encoder] {
+            for rows in [Which::All, Which::Alive, Which::Dead] {
+                if let Some(pull) = self.pulls[place(side, rows)].take() {
+                    let out = match side {
+                        Side::Decoder => &mut *self.dec,
+                        Side::Encoder => &mut *self.enc,
+                    };
+                    pull.finish(scene.view(side, rows), out);
+                }
+            }
+        }
+    }
+}
+
+impl Pull {
+    fn finish(self, view: &View, out: &mut [f32]) {
+        let unit = &view.unit;
+        let (n, d) = (unit.len(), unit.raw.d);
+        // The edges of each row, in the order in which the terms gave them: sums do not depend on threads.
+        let mut from = vec![0usize; n + 1];
+        self.edges.iter().for_each(|edge| from[edge.0 + 1] += 1);
+        (0..n).for_each(|i| from[i + 1] += from[i]);
+        let mut next = from.clone();
+        let mut sorted = vec![(0usize, 0.0f64); self.edges.len()];
+        for &(i, j, t) in &self.edges {
+            sorted[next[i]] = (j, t);
+            next[i] += 1;
+        }
+        let mut kept = vec![None; unit.raw.n];
+        unit.index.iter().enumerate().for_each(|(k, &row)| kept[row as usize] = Some(k));
+        let sum = if self.toward_sum == 0.0 { &[][..] } else { view.sum() };
+        out.par_chunks_mut(d.max(1)).zip(&kept).for_each(|(out, k)| {
+            let Some(i) = *k else { return };
+            let mut h = vec![0.0f64; d];
+            h.iter_mut().zip(sum).for_each(|(h, s)| *h += self.toward_sum * s);
+            sorted[from[i]..from[i + 1]].iter().for_each(|&(j, t)| unit.add_to(j, t, &mut h));
+            if let Some((weight, rows)) = &self.dense {
+                h.iter_mut().zip(&rows[i * d..]).for_each(|(h, &x)| *h += weight * f64::from(x));
+            }
+            let (row, norm) = (unit.raw_row(i), unit.norm[i]);
+            let along = h.iter().zip(row).map(|(h, &x)| h * f64::from(x)).sum::<f64>() / norm;
+            for ((o, h), &x) in out.iter_mut().zip(&h).zip(row) {
+                *o += ((h - along * f64::from(x) / norm) / norm) as f32;
+            }
+        });
+    }
+}

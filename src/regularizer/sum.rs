@@ -1,0 +1,113 @@
+//! A regularizer: a weighted sum of penalties. The empty sum is the baseline; scaling multiplies every weight.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::custom::{Custom, CustomFn};
+use super::max_max_cos::MaxMaxCos;
+use super::mean_cos::MeanCos;
+use super::mean_max_cos::MeanMaxCos;
+use super::scene::{Gradient, Scene};
+use super::{Dictionary, Options, Penalty};
+use crate::error::Result;
+
+/// A weighted sum of penalties. Cheap to copy.
+#[derive(Clone, Default)]
+pub struct Regularizer {
+    terms: Vec<(f64, Arc<dyn Penalty>)>,
+}
+
+impl fmt::Debug for Regularizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Regularizer({})", self.describe())
+    }
+}
+
+impl Regularizer {
+    fn term(coefficient: f64, penalty: impl Penalty + 'static) -> Self {
+        Regularizer { terms: vec![(coefficient, Arc::new(penalty))] }
+    }
+
+    /// The baseline: zero.
+    pub fn none() -> Self {
+        Regularizer::default()
+    }
+
+    /// Mean of c_ij over i != j.
+    pub fn mean_cos(options: Options) -> Self {
+        Regularizer::term(options.coefficient, MeanCos(options.into()))
+    }
+
+    /// Mean over i of the largest c_ij, j != i.
+    pub fn mean_max_cos(options: Options) -> Self {
+        Regularizer::term(options.coefficient, MeanMaxCos(options.into()))
+    }
+
+    /// The largest c_ij, i != j.
+    pub fn max_max_cos(options: Options) -> Self {
+        Regularizer::term(options.coefficient, MaxMaxCos(options.into()))
+    }
+
+    /// A function of the decoder as a tensor `[d_sae, d_in]`, which must return a tensor of one element; candle autograd
+    /// gives the gradient. `source_digest` stands for the function in [`Regularizer::describe`].
+    pub fn custom(name: String, function: CustomFn, source_digest: String) -> Self {
+        Regularizer::term(1.0, Custom { name, function, source_digest })
+    }
+
+    /// Whether this is the baseline: no terms at all.
+    pub fn is_none(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// The sum of two regularizers.
+    pub fn add(&self, other: &Self) -> Self {
+        Regularizer { terms: self.terms.iter().chain(&other.terms).cloned().collect() }
+    }
+
+    /// Every weight times `factor`.
+    pub fn scale(&self, factor: f64) -> Self {
+        Regularizer { terms: self.terms.iter().map(|(weight, term)| (weight * factor, term.clone())).collect() }
+    }
+
+    /// The terms in order, each with its weight: what cache keys and the run lock hold.
+    pub fn describe(&self) -> Value {
+        self.terms
+            .iter()
+            .map(|(weight, term)| {
+                let mut value = term.describe();
+                value["coefficient"] = json!(weight);
+                value
+            })
+            .collect()
+    }
+
+    /// The penalty. Terms with the same matrix, rows and sign share one nearest-neighbor pass.
+    ///
+    /// # Errors
+    /// `shape-mismatch` when the matrices or flags do not fit; what a custom function raises.
+    pub fn value(&self, dictionary: &Dictionary) -> Result<f64> {
+        let scene = Scene::new(dictionary)?;
+        let mut total = 0.0;
+        for (weight, term) in &self.terms {
+            total += weight * term.evaluate(&scene, *weight, None)?;
+        }
+        Ok(total)
+    }
+
+    /// Adds the penalty's derivative by the raw rows to the two gradients (`[d_sae, d_in]` each) and returns the penalty.
+    ///
+    /// # Errors
+    /// `shape-mismatch` when shapes do not fit; what a custom function raises, or that it has no gradient.
+    pub fn add_gradient(&self, dictionary: &Dictionary, grad_dec: &mut [f32], grad_enc: &mut [f32]) -> Result<f64> {
+        let scene = Scene::new(dictionary)?;
+        let mut gradient = Gradient::new(dictionary, grad_dec, grad_enc)?;
+        let mut total = 0.0;
+        for (weight, term) in &self.terms {
+            total += weight * term.evaluate(&scene, *weight, Some(&mut gradient))?;
+        }
+        gradient.finish(&scene);
+        Ok(total)
+    }
+}
