@@ -1,5 +1,15 @@
 //! CPU kernels on slices. Each kernel sits in its own file beside a slow, obvious reference, and allocates no randomness.
 
+pub mod simd;
+
+pub mod adam;
+pub mod backward;
+pub mod codes;
+pub mod decode;
+pub mod dense;
+pub mod encode;
+pub mod product;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
