@@ -1,9 +1,15 @@
 //! CPU kernels on slices. Each kernel sits in its own file beside a slow, obvious reference, and allocates no randomness.
 
+pub mod adam;
 pub mod adam_w;
 pub mod attention;
+pub mod backward;
+pub mod codes;
 pub mod cross_entropy;
+pub mod decode;
+pub mod dense;
 pub mod elementary;
+pub mod encode;
 pub mod frame;
 pub mod gelu;
 pub mod gram;
@@ -12,6 +18,8 @@ pub mod linear;
 pub mod matmul;
 pub mod nearest;
 pub mod pairs;
+pub mod product;
+pub mod simd;
 pub mod unit;
 
 use serde::{Deserialize, Serialize};

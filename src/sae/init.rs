@@ -1,0 +1,105 @@
+//! How a training begins: weights, the scale of the activations, and their variance.
+
+use rayon::prelude::*;
+
+use super::engine::{Param, Weights};
+use super::options::{Init, NormalizeActivations, TrainOptions};
+use crate::activations::Activations;
+use crate::error::{Code, Error, Result};
+use crate::ops::Rows;
+use crate::ops::backward::LATENT_CHUNK;
+use crate::ops::encode::{Padded, TOKEN_TILE, with_tile};
+use crate::ops::product::{Strided, product};
+use crate::rng::Rng;
+
+/// Rows of the sample that the start is measured on.
+const SAMPLE: usize = 8192;
+
+/// The start of a training.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The weights.
+    pub weights: Weights,
+    /// What activations are multiplied by.
+    pub scale: f32,
+    /// Total variance of the scaled sample: the mean over rows of |x - mean|².
+    pub variance: f64,
+}
+
+/// Measures a sample and draws the weights.
+///
+/// # Errors
+/// What reading the activations gives; `diverged` when the sample is not finite.
+pub fn begin(activations: &Activations, options: &TrainOptions) -> Result<Start> {
+    let d = activations.d_in();
+    let seed = Rng::new(options.seed, "sae::train sample").bits();
+    let mut x = activations.sample(SAMPLE.min(activations.len()), seed)?;
+    let n = (x.len() / d) as f64;
+    let scale = match options.normalize_activations {
+        NormalizeActivations::None => 1.0,
+        NormalizeActivations::ExpectedAverageOnlyIn => {
+            let mean_norm = x.chunks_exact(d).map(|row| square_sum(row).sqrt()).sum::<f64>() / n;
+            if mean_norm > 0.0 { ((d as f64).sqrt() / mean_norm) as f32 } else { 1.0 }
+        }
+    };
+    x.iter_mut().for_each(|x| *x *= scale);
+    let mut mean = vec![0.0f64; d];
+    for row in x.chunks_exact(d) {
+        mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += f64::from(*x) / n);
+    }
+    let b_dec: Vec<f32> = mean.iter().map(|mean| *mean as f32).collect();
+    let x = Padded::centered(&x, &b_dec);
+    let variance = x.rows().chunks_exact(d).map(square_sum).sum::<f64>() / n;
+    if !variance.is_finite() {
+        return Err(Error::new(Code::Diverged, "the activations are not all finite numbers")
+            .help("harvest them again, or look at the rows of `a.sample(1000, 0)`"));
+    }
+    let w_dec = Rng::new(options.seed, "sae::train directions").directions(options.d_sae, d);
+    let b_enc = match options.init {
+        Init::Tied => vec![0.0; options.d_sae],
+        Init::Sparse => sparse_biases(Rows { data: &w_dec, n: options.d_sae, d }, &x, options.init_sd),
+    };
+    let weights = Weights {
+        w_enc: Param::new(w_dec.clone()),
+        b_enc: Param::new(b_enc),
+        w_dec: Param::new(w_dec),
+        b_dec: Param::new(b_dec),
+    };
+    Ok(Start { weights, scale, variance })
+}
+
+fn square_sum(row: &[f32]) -> f64 {
+    row.iter().map(|x| f64::from(*x).powi(2)).sum()
+}
+
+/// For each encoder row `w`, the bias `-(mean + sds * sd)` of `w · x` over the centered sample: it fires only in the upper tail.
+pub fn sparse_biases(w_enc: Rows<'_>, x: &Padded, sds: f64) -> Vec<f32> {
+    let d = x.d;
+    w_enc
+        .data
+        .par_chunks(LATENT_CHUNK * d)
+        .flat_map_iter(|weights| {
+            let width = weights.len() / d;
+            let mut sums = vec![[0.0f64; 2]; width];
+            for t in 0..x.tiles() {
+                let (rows, real) = x.tile(t);
+                with_tile(TOKEN_TILE * width, |tile| {
+                    let shape = (TOKEN_TILE, d, width);
+                    product(shape, tile, false, Strided::rows(rows, d), Strided::rows(weights, d).t());
+                    for row in tile.chunks_exact(width).take(real) {
+                        for (sums, pre) in sums.iter_mut().zip(row) {
+                            sums[0] += f64::from(*pre);
+                            sums[1] += f64::from(*pre).powi(2);
+                        }
+                    }
+                });
+            }
+            let n = x.n.max(1) as f64;
+            sums.into_iter().map(move |[sum, squares]| {
+                let mean = sum / n;
+                let sd = (squares / n - mean * mean).max(0.0).sqrt();
+                -(mean + sds * sd) as f32
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,307 @@
+//! The training loop.
+
+use super::architecture::Architecture;
+use super::checkpoint::{Progress, State, from_bytes, state_bytes, to_bytes};
+use super::engine::{Engine, Measured, Way};
+use super::init::begin;
+use super::options::{Dead, DecoderNorm, TrainOptions};
+use super::resample::resample;
+use super::schedule::{Controller, Schedule};
+use super::{Config, HistoryRow, Sae};
+use crate::activations::Activations;
+use crate::error::{Code, Error, Result};
+use crate::ops::adam::AdamStep;
+use crate::progress::{Checkpoint, Monitor};
+use crate::regularizer::{Dictionary, Regularizer};
+use crate::rng::Rng;
+
+/// No latent is resampled after this share of the run.
+const RESAMPLE_UNTIL: f64 = 0.75;
+
+/// Trains an SAE on activations, in the order in which they are stored.
+///
+/// The loss of a token is `|x̂ - x|² + l1 * sum_i f_i` (times `|w_dec_i|` with free decoder rows), averaged over the batch, plus the
+/// regularizer's penalty, whose gradient joins the others before the projection of unit rows. The result depends on the arguments alone: not on
+/// threads, nor on how often the work was interrupted and taken up from `checkpoint`.
+///
+/// # Errors
+/// An option out of range; `too-large` when the memory would not do, before any work; `diverged` when loss or weights stop being finite;
+/// `interrupted` when `monitor` says so, with the state saved; what reading the activations or saving the state gives.
+pub fn train(
+    activations: &Activations,
+    options: &TrainOptions,
+    regularizer: &Regularizer,
+    checkpoint: &mut dyn Checkpoint,
+    monitor: &dyn Monitor,
+) -> Result<Sae> {
+    options.validate()?;
+    if activations.len() == 0 {
+        return Err(Error::new(Code::OutOfRange, "there are no activations to train on"));
+    }
+    check_memory(activations.d_in(), options, !regularizer.is_none(), checkpoint.keeps())?;
+    let key = training_key(activations, options, regularizer);
+    let mut run = Run::begin(activations, options, checkpoint, &key)?;
+    let mut penalty = Penalty::new(regularizer, run.engine.weights.w_dec.value.len());
+    while run.progress.step < run.schedule.steps {
+        if monitor.stopped() {
+            run.save(checkpoint, &key)?;
+            monitor.check()?;
+        }
+        run.step(&mut penalty, monitor)?;
+        if run.progress.step % options.checkpoint_every == 0 && run.progress.step < run.schedule.steps {
+            run.save(checkpoint, &key)?;
+        }
+    }
+    run.finish()
+}
+
+/// A training between two steps.
+struct Run<'a> {
+    activations: &'a Activations,
+    options: &'a TrainOptions,
+    schedule: Schedule,
+    engine: Engine,
+    progress: Progress,
+    resample_rng: Rng,
+    window: u64,
+    x: Vec<f32>,
+}
+
+impl<'a> Run<'a> {
+    fn begin(
+        activations: &'a Activations,
+        options: &'a TrainOptions,
+        checkpoint: &mut dyn Checkpoint,
+        key: &str,
+    ) -> Result<Run<'a>> {
+        let tokens = options.tokens.unwrap_or(activations.len() as u64);
+        let schedule = Schedule::new(options, (tokens / options.batch_size as u64).max(1));
+        let mut resample_rng = Rng::new(options.seed, "sae::train resample");
+        let saved = checkpoint.load().and_then(|bytes| from_bytes(&bytes, key));
+        let State { weights, progress } = match saved {
+            Some(state) => state,
+            None => {
+                let start = begin(activations, options)?;
+                let l1 = options.l1_coefficient.unwrap_or(0.1 * start.variance.sqrt());
+                let progress = Progress {
+                    step: 0,
+                    density: 0.0,
+                    last_fired: vec![0; options.d_sae],
+                    controller: Controller::new(l1, options.target_l0),
+                    resample_position: resample_rng.position().to_string(),
+                    scale: start.scale,
+                    variance: start.variance,
+                    history: Vec::new(),
+                };
+                State { weights: start.weights, progress }
+            }
+        };
+        resample_rng.seek(progress.resample_position.parse().unwrap_or(0));
+        let window = options.dead_window.unwrap_or(tokens / 10).div_ceil(options.batch_size as u64).max(1);
+        let engine = Engine::new(weights, options.decoder_norm, progress.density);
+        let x = vec![0.0; options.batch_size * activations.d_in()];
+        Ok(Run { activations, options, schedule, engine, progress, resample_rng, window, x })
+    }
+
+    fn step(&mut self, penalty: &mut Penalty<'_>, monitor: &dyn Monitor) -> Result<()> {
+        let Run { options, schedule, .. } = *self;
+        let step = self.progress.step;
+        self.read(step)?;
+        let l1 = self.progress.controller.l1() * schedule.l1_share(step);
+        let lr = schedule.lr(step);
+        let measured = self.engine.forward(&self.x, Way::Measured);
+        for (last, fired) in self.progress.last_fired.iter_mut().zip(self.engine.fired()) {
+            if *fired {
+                *last = step + 1;
+            }
+        }
+        let penalty_value = penalty.measure(&self.engine, || self.alive(), options.seed, step)?;
+        let loss = measured.mse + l1 * measured.l1 + penalty_value;
+        if !loss.is_finite() {
+            return Err(diverged("loss", step, lr));
+        }
+        let adam = AdamStep::new(lr, options.beta1, options.beta2, step + 1);
+        self.engine.update(l1, &adam, penalty.gradients());
+        self.progress.controller.observe(measured.l0, schedule.lr_share(step));
+        self.progress.density = self.engine.density;
+        self.progress.step = step + 1;
+
+        let Measured { mse, l0, l1: activation } = measured;
+        if step % options.log_every == 0 || step + 1 == schedule.steps {
+            if !self.finite() {
+                return Err(diverged("weights", step, lr));
+            }
+            let tokens = (step + 1) * options.batch_size as u64;
+            let dead = self.alive().iter().filter(|alive| !**alive).count() as u64;
+            let row = HistoryRow {
+                step: step + 1,
+                tokens,
+                loss,
+                mse,
+                l0,
+                l1: activation,
+                l1_coefficient: l1,
+                penalty: penalty_value,
+                dead,
+                lr,
+            };
+            self.progress.history.push(row);
+        }
+        let fvu = mse / self.progress.variance.max(f64::MIN_POSITIVE);
+        monitor.update("sae", step + 1, schedule.steps, &format!("l0 {l0:.1} fvu {fvu:.3} l1 {l1:.3}"));
+        self.resample()
+    }
+
+    /// Reads the batch of a step, going round the store as often as it takes.
+    fn read(&mut self, step: u64) -> Result<()> {
+        let (d, len) = (self.activations.d_in(), self.activations.len());
+        let mut from = (step as u128 * self.options.batch_size as u128 % len as u128) as usize;
+        let mut out = self.x.as_mut_slice();
+        while !out.is_empty() {
+            let rows = (len - from).min(out.len() / d);
+            let (head, tail) = out.split_at_mut(rows * d);
+            self.activations.read(from, head)?;
+            out = tail;
+            from = 0;
+        }
+        if self.progress.scale != 1.0 {
+            self.x.iter_mut().for_each(|x| *x *= self.progress.scale);
+        }
+        Ok(())
+    }
+
+    /// Which latents have fired within the window; before a window has passed, all count as alive.
+    fn alive(&self) -> Vec<bool> {
+        let now = self.progress.step + 1;
+        self.progress.last_fired.iter().map(|last| last + self.window >= now).collect()
+    }
+
+    fn resample(&mut self) -> Result<()> {
+        let (step, steps) = (self.progress.step, self.schedule.steps);
+        let every = ((self.options.resample_every * steps as f64).round() as u64).max(1);
+        let due = step % every == 0 && (step as f64) < RESAMPLE_UNTIL * steps as f64;
+        if !due || self.options.dead()? != Dead::Resample {
+            return Ok(());
+        }
+        let dead: Vec<usize> = self.alive().iter().enumerate().filter(|(_, alive)| !**alive).map(|(i, _)| i).collect();
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let (scale, rng) = (self.progress.scale, &mut self.resample_rng);
+        let made = resample(&mut self.engine, &dead, self.activations, scale, self.options, rng)?;
+        dead.iter().take(made).for_each(|i| self.progress.last_fired[*i] = step);
+        self.progress.resample_position = self.resample_rng.position().to_string();
+        Ok(())
+    }
+
+    fn finite(&self) -> bool {
+        let weights = &self.engine.weights;
+        [&weights.w_enc, &weights.b_enc, &weights.w_dec, &weights.b_dec]
+            .iter()
+            .all(|param| param.value.iter().all(|x| x.is_finite()))
+    }
+
+    fn save(&self, checkpoint: &mut dyn Checkpoint, key: &str) -> Result<()> {
+        if !checkpoint.keeps() {
+            return Ok(());
+        }
+        let bytes = to_bytes(&self.engine.weights, &self.progress, key)
+            .map_err(|error| Error::new(Code::Internal, format!("the training state does not serialize: {error}")))?;
+        checkpoint.save(&bytes)
+    }
+
+    /// Folds the scale of the activations into the biases: `f` and `x̂` shrink by it alike, so both dictionaries stay.
+    fn finish(self) -> Result<Sae> {
+        let Run { activations, options, mut engine, progress, .. } = self;
+        for bias in [&mut engine.weights.b_enc.value, &mut engine.weights.b_dec.value] {
+            bias.iter_mut().for_each(|x| *x /= progress.scale);
+        }
+        let config = Config {
+            architecture: Architecture::named(&options.architecture)?.name().to_string(),
+            d_in: activations.d_in(),
+            d_sae: options.d_sae,
+            hook_name: activations.hook().to_string(),
+            model_name: activations.model().to_string(),
+            context_size: None,
+            decoder_norm: options.decoder_norm,
+            apply_b_dec_to_input: true,
+            normalize_activations: "none".to_string(),
+            training: serde_json::to_value(options).unwrap_or_default(),
+        };
+        let weights = engine.weights;
+        let mut sae =
+            Sae::new(config, weights.w_enc.value, weights.b_enc.value, weights.w_dec.value, weights.b_dec.value)?;
+        sae.history = progress.history;
+        Ok(sae)
+    }
+}
+
+/// The regularizer and room for its gradients.
+struct Penalty<'a> {
+    regularizer: &'a Regularizer,
+    dec: Vec<f32>,
+    enc: Vec<f32>,
+}
+
+impl<'a> Penalty<'a> {
+    fn new(regularizer: &'a Regularizer, size: usize) -> Penalty<'a> {
+        let size = if regularizer.is_none() { 0 } else { size };
+        Penalty { regularizer, dec: vec![0.0; size], enc: vec![0.0; size] }
+    }
+
+    fn measure(&mut self, engine: &Engine, alive: impl Fn() -> Vec<bool>, seed: u64, step: u64) -> Result<f64> {
+        if self.regularizer.is_none() {
+            return Ok(0.0);
+        }
+        self.dec.fill(0.0);
+        self.enc.fill(0.0);
+        let alive = alive();
+        let (w_dec, w_enc) = (engine.weights.decoder(), engine.weights.encoder());
+        let dictionary = Dictionary { w_dec, w_enc, alive: Some(&alive), seed, step };
+        self.regularizer.add_gradient(&dictionary, &mut self.dec, &mut self.enc)
+    }
+
+    fn gradients(&self) -> Option<(&[f32], &[f32])> {
+        if self.regularizer.is_none() { None } else { Some((&self.dec, &self.enc)) }
+    }
+}
+
+fn diverged(what: &str, step: u64, lr: f64) -> Error {
+    Error::new(Code::Diverged, format!("the {what} stopped being finite"))
+        .fact("step", step + 1)
+        .fact("lr", lr)
+        .help("try a smaller `lr` or a smaller regularizer coefficient, or `normalize_activations: \"expected_average_only_in\"`")
+}
+
+/// What names a training: a state of any other is not taken up.
+fn training_key(activations: &Activations, options: &TrainOptions, regularizer: &Regularizer) -> String {
+    let parts = serde_json::json!([1, options, activations.digest(), regularizer.describe()]);
+    blake3::hash(parts.to_string().as_bytes()).to_hex().to_string()
+}
+
+/// Refuses a training that would not fit into the memory that is free now.
+fn check_memory(d_in: usize, options: &TrainOptions, penalized: bool, keeps: bool) -> Result<()> {
+    let state = state_bytes(d_in, options.d_sae) as u64;
+    let penalty = if penalized { state * 2 / 3 } else { 0 };
+    let saved = if keeps { state } else { 0 };
+    let batch = 16 * (options.batch_size * d_in) as u64;
+    let norms = if options.decoder_norm == DecoderNorm::Free { 4 * options.d_sae as u64 } else { 0 };
+    let needed = state + penalty + saved + batch + norms + (64 << 20);
+    match available_memory() {
+        Some(available) if needed > available => {
+            let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+            Err(Error::new(Code::TooLarge, "the training does not fit into memory")
+                .fact("needed", mib(needed))
+                .fact("available", mib(available))
+                .help("try a smaller `d_sae` or `batch_size`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that the system says are available, where it says so.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
