@@ -1,7 +1,7 @@
 //! CPU kernels on slices. Each kernel sits in its own file beside a slow, obvious reference, and allocates no randomness.
 
 pub mod frame;
-pub mod gram;
+mod gram;
 pub mod nearest;
 pub mod pairs;
 pub mod unit;
