@@ -140,8 +140,8 @@ pub(super) fn refine(curve: &[f64], node: usize) -> f64 {
 pub(super) fn valley(curve: &[f64], from: usize, to: usize) -> usize {
     let lowest = curve[from..=to].iter().copied().fold(f64::INFINITY, f64::min);
     let (mut best, mut longest, mut run) = (from, 0, 0);
-    for k in from..=to {
-        run = if curve[k] == lowest { run + 1 } else { 0 };
+    for (k, &height) in curve.iter().enumerate().take(to + 1).skip(from) {
+        run = if height == lowest { run + 1 } else { 0 };
         if run > longest {
             longest = run;
             best = k - (run - 1) / 2;

@@ -116,9 +116,10 @@ fn find(sample: Sample, options: &PeakOptions) -> Result<Vec<Peak>> {
     sorted.sort_by(f64::total_cmp);
     let (Some(&least), Some(&greatest)) = (sorted.first(), sorted.last()) else { return Ok(Vec::new()) };
     // Values that rounding alone tells apart are one.
-    if greatest - least <= 1e-12 * greatest.abs().max(1e-300) {
+    let scale = if sample.domain.is_some() { 1.0 } else { greatest.abs().max(least.abs()) };
+    if greatest - least <= 1e-12 * scale {
         let middle = quantile(&sorted, 0.5);
-        let interval = (options.bootstrap > 0 && sample.clusters() > 1).then_some(middle);
+        let interval = (options.bootstrap > 0 && sample.clusters().len() > 1).then_some(middle);
         return Ok(vec![Peak {
             location: middle,
             from: least,
@@ -185,6 +186,7 @@ struct Level {
 }
 
 /// A maximum that counts, and the level at which it was found.
+#[derive(Clone, Copy)]
 struct Top {
     location: f64,
     level: usize,
@@ -215,7 +217,7 @@ fn climb(ladder: &[Level], options: &PeakOptions) -> Vec<Top> {
             let inside = |other: &Top| (edges[k]..edges[k + 1]).contains(&other.location);
             let persists = found.get(level + 1).is_none_or(|next| next.iter().any(inside));
             if persists && !accepted.iter().any(inside) {
-                fresh.push(Top { ..*top });
+                fresh.push(*top);
             }
         }
         accepted.extend(fresh);
@@ -241,12 +243,12 @@ impl Basin {
 }
 
 impl Sample {
-    /// How many clusters there are.
-    fn clusters(&self) -> usize {
+    /// The clusters' numbers, ascending.
+    fn clusters(&self) -> Vec<usize> {
         let mut ids = self.cluster.clone();
         ids.sort_unstable();
         ids.dedup();
-        ids.len()
+        ids
     }
 
     /// The given bandwidth alone, or a ladder.
@@ -277,9 +279,7 @@ impl Sample {
 
     /// For each basin the sorted places of the density's maximum in it, one a bootstrap sample; empty without a bootstrap.
     fn bootstrap(&self, ladder: &[Level], basins: &[Basin], options: &PeakOptions) -> Vec<Vec<f64>> {
-        let mut ids = self.cluster.clone();
-        ids.sort_unstable();
-        ids.dedup();
+        let ids = self.clusters();
         if options.bootstrap == 0 || ids.len() < 2 {
             return Vec::new();
         }

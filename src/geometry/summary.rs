@@ -1,5 +1,6 @@
 //! One line of numbers about a dictionary, and its spectrum.
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::ops::frame::{eigenvalues, frame};
@@ -116,8 +117,6 @@ pub fn spectrum(w: Rows) -> Vec<f64> {
 /// For each row 1 / sum over j (j = i included) of c_ij^2: the share of a dimension that the row has to itself (Elhage et
 /// al. 2022; for unit rows the capacity of Scherlis et al. 2022). `None` for invalid rows. O(N d^2).
 pub fn feature_dimensionality(w: Rows) -> Vec<Option<f64>> {
-    use rayon::prelude::*;
-
     let unit = UnitRows::new(w, None);
     let s = frame(&unit);
     let shares: Vec<f64> = (0..unit.len())

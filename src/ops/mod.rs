@@ -11,11 +11,15 @@ pub mod dense;
 pub mod elementary;
 pub mod encode;
 pub mod frame;
+<<<<<<< HEAD
 pub mod gelu;
 pub mod gram;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
+=======
+mod gram;
+>>>>>>> geometry
 pub mod nearest;
 pub mod pairs;
 pub mod product;

@@ -193,8 +193,8 @@ fn scan_columns<const K: usize>(cos: &[f32], rows: usize, offset: usize, best: &
                 *m = if value > *m { value } else { *m };
             }
         }
-        for column in 0..columns {
-            if most[column] >= best.least[column] {
+        for (column, &top) in most[..columns].iter().enumerate() {
+            if top >= best.least[column] {
                 for (r, line) in layer.chunks_exact(TILE).enumerate() {
                     if line[column] >= best.least[column] {
                         best.offer(column, line[column], offset + from + r);

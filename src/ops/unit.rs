@@ -112,8 +112,8 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     let (a_body, b_body) = (a.chunks_exact(8), b.chunks_exact(8));
     let tail: f64 = a_body.remainder().iter().zip(b_body.remainder()).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
     for (x, y) in a_body.zip(b_body) {
-        for lane in 0..8 {
-            sums[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+        for (sum, (&x, &y)) in sums.iter_mut().zip(x.iter().zip(y)) {
+            *sum += f64::from(x) * f64::from(y);
         }
     }
     sums.iter().sum::<f64>() + tail

@@ -39,7 +39,7 @@ pub fn train(
         return Err(Error::new(Code::OutOfRange, "there are no activations to train on"));
     }
     check_memory(activations.d_in(), options, !regularizer.is_none(), checkpoint.keeps())?;
-    let key = training_key(activations, options, regularizer);
+    let key = training_key(activations, options, regularizer)?;
     let mut run = Run::begin(activations, options, checkpoint, &key)?;
     let mut penalty = Penalty::new(regularizer, run.engine.weights.w_dec.value.len());
     while run.progress.step < run.schedule.steps {
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
             d_sae: options.d_sae,
             hook_name: activations.hook().to_string(),
             model_name: activations.model().to_string(),
-            context_size: None,
+            context_size: Some(activations.header().n_ctx).filter(|n| *n > 0),
             decoder_norm: options.decoder_norm,
             apply_b_dec_to_input: true,
             normalize_activations: "none".to_string(),
@@ -274,9 +274,9 @@ fn diverged(what: &str, step: u64, lr: f64) -> Error {
 }
 
 /// What names a training: a state of any other is not taken up.
-fn training_key(activations: &Activations, options: &TrainOptions, regularizer: &Regularizer) -> String {
-    let parts = serde_json::json!([1, options, activations.digest(), regularizer.describe()]);
-    blake3::hash(parts.to_string().as_bytes()).to_hex().to_string()
+fn training_key(activations: &Activations, options: &TrainOptions, regularizer: &Regularizer) -> Result<String> {
+    let parts = serde_json::json!([1, options, activations.digest()?, regularizer.describe()]);
+    Ok(blake3::hash(parts.to_string().as_bytes()).to_hex().to_string())
 }
 
 /// Refuses a training that would not fit into the memory that is free now.

@@ -39,6 +39,22 @@ fn a_spike_beside_a_broad_mode_is_found() {
 }
 
 #[test]
+fn a_spike_on_a_shoulder_and_one_apart_leave_the_broad_mode_its_place() {
+    let mut values = normals(6000, 0.3, 0.02, 4);
+    values.extend(normals(800, 0.27, 2e-4, 5));
+    values.extend(normals(1400, 0.05, 3e-4, 6));
+    let found = peaks_of_values(&values, &PeakOptions::default()).unwrap();
+    assert_eq!(found.len(), 3, "{found:?}");
+    near(found[0].location, 0.3, 0.01);
+    near(found[1].location, 0.05, 1e-4);
+    near(found[2].location, 0.27, 1e-4);
+    assert_eq!(found[1].count, 1400);
+    for peak in found {
+        assert!(peak.ci_low.unwrap() <= peak.location && peak.location <= peak.ci_high.unwrap(), "{peak:?}");
+    }
+}
+
+#[test]
 fn two_modes_are_two_and_one_is_one() {
     let mut values = normals(4000, 0.18, 0.01, 2);
     let one = peaks_of_values(&values, &PeakOptions::default()).unwrap();
