@@ -1,5 +1,7 @@
 //! CPU kernels on slices. Each kernel sits in its own file beside a slow, obvious reference, and allocates no randomness.
 
+mod gram;
+
 pub mod adam;
 pub mod adam_w;
 pub mod attention;
@@ -11,15 +13,11 @@ pub mod dense;
 pub mod elementary;
 pub mod encode;
 pub mod frame;
-<<<<<<< HEAD
 pub mod gelu;
 pub mod gram;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
-=======
-mod gram;
->>>>>>> geometry
 pub mod nearest;
 pub mod pairs;
 pub mod product;
