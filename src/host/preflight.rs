@@ -61,8 +61,9 @@ fn check_file(
     for (path, alias, position) in imports(ast) {
         let (name, text) = jail::locate(session, Some(&file), &path).map_err(|error| at(error, position))?;
         session.add_source(&name, &text);
-        let mut module =
-            engine.compile(&text).map_err(|error| Box::new(Report::new(&error.into(), &name, engine, session)))?;
+        let mut module = engine
+            .compile(&text)
+            .map_err(|error| Box::new(Report::new(&error.into(), &name, engine, session)))?;
         module.set_source(&name);
         imported.push((alias, module.iter_functions().map(|f| f.name.to_string()).collect()));
         check_file(engine, session, &module, known, seen)?;
@@ -75,9 +76,9 @@ fn check_file(
         let fits = |f: &Function| f.name == call.name && (!call.method || f.params.len() == call.arguments + 1);
         let exists = match call.namespace.as_slice() {
             [] => {
-                let global = known
-                    .iter()
-                    .any(|f| fits(f) && (f.namespace.is_empty() || f.kind != crate::host::docs::Kind::Function));
+                let global = known.iter().any(|f| {
+                    fits(f) && (f.namespace.is_empty() || f.kind != crate::host::docs::Kind::Function)
+                });
                 // A map may hold a closure under this name, so a method is missing only if nothing is called so.
                 global || defined.contains(&call.name)
             }
@@ -105,12 +106,7 @@ fn missing(
 ) -> Error {
     if let Some((alias, names)) = imported.iter().find(|(alias, _)| call.namespace.first() == Some(alias)) {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        return Error::unknown(
-            Code::UnknownFunction,
-            &format!("function of the import `{alias}`:"),
-            &call.name,
-            &names,
-        );
+        return Error::unknown(Code::UnknownFunction, &format!("function of the import `{alias}`:"), &call.name, &names);
     }
     let same = |f: &&Function| f.name == call.name && f.kind == crate::host::docs::Kind::Method;
     if let (true, Some(f)) = (call.method, known.iter().find(same)) {
@@ -125,8 +121,7 @@ fn missing(
 }
 
 /// What looks like a call and is part of the language.
-const KEYWORDS: [&str; 9] =
-    ["print", "debug", "type_of", "call", "curry", "Fn", "is_def_var", "is_def_fn", "is_shared"];
+const KEYWORDS: [&str; 9] = ["print", "debug", "type_of", "call", "curry", "Fn", "is_def_var", "is_def_fn", "is_shared"];
 
 /// Every call of a script, function bodies and closures included, in the order of their positions.
 fn calls(ast: &AST) -> Vec<Call> {
@@ -181,8 +176,9 @@ pub fn declared(ast: &AST, source: &str) -> Option<Vec<(String, String)>> {
             Some(Expr::Map(map, _)) => map.0.iter().map(|(k, v)| (k.name.to_string(), v.start_position())).collect(),
             Some(Expr::DynamicConstant(map, _)) => {
                 let map = map.read_lock::<rhai::Map>();
-                found =
-                    map.map(|map| map.iter().map(|(k, v)| (k.to_string(), crate::host::raise::describe(v))).collect());
+                found = map.map(|map| {
+                    map.iter().map(|(k, v)| (k.to_string(), crate::host::raise::describe(v))).collect()
+                });
                 return false;
             }
             _ => return true,

@@ -75,9 +75,7 @@ pub fn run(session: &Arc<Session>, name: &str, text: &str) -> Result<(), Box<Rep
         let thread = std::thread::Builder::new().name("script".to_string()).stack_size(STACK).spawn_scoped(scope, work);
         match thread {
             Ok(thread) => thread.join().unwrap_or_else(|_| Err(bug("a panic stopped the script"))),
-            Err(error) => {
-                Err(Box::new(Report::bare(Error::new(Code::TooLarge, format!("no thread for the script: {error}")))))
-            }
+            Err(error) => Err(Box::new(Report::bare(Error::new(Code::TooLarge, format!("no thread for the script: {error}"))))),
         }
     })
 }

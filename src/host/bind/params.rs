@@ -73,8 +73,8 @@ fn parse(text: &str) -> Value {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
         "()" => Value::Null,
-        _ => number()
-            .filter(|value| !value.is_null())
-            .unwrap_or_else(|| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_string()))),
+        _ => number().filter(|value| !value.is_null()).unwrap_or_else(|| {
+            serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_string()))
+        }),
     }
 }
