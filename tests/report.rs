@@ -372,3 +372,48 @@ fn odd_plots_are_drawn_or_refused_by_name() {
     plot::line(&serde_json::from_value(gap).expect("options")).expect("a figure").to_svg().expect("drawn");
     assert!(Figure::facets(vec![vec![]]).is_err());
 }
+
+/// What the bindings of tables and plots promise in their examples, run by the engine itself.
+#[test]
+fn scripts_make_tables_and_figures() {
+    use saerun::host::session::{Session, Setup};
+    use saerun::host::{docs, engine, run};
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let setup = || Setup { root: root.path().to_path_buf(), stem: "example".into(), quiet: true, ..Setup::default() };
+    let bare = engine(&std::sync::Arc::new(Session::new(setup()).expect("a session")));
+    let mut examples = 0;
+    for function in docs::functions(&bare, false).iter().filter(|f| ["table", "plot"].contains(&f.namespace.as_str())) {
+        assert!(!function.examples().is_empty(), "{} has no example", function.path());
+        for example in function.examples() {
+            let session = std::sync::Arc::new(Session::new(setup()).expect("a session"));
+            let done = run::run(&session, "scripts/example.rhai", &example);
+            assert!(done.is_ok(), "{}:\n{example}\n{:?}", function.path(), done.err());
+            examples += 1;
+        }
+    }
+    assert!(examples >= 30, "{examples} examples");
+    let script = r#"
+        let t = table::from_rows(["reg", "seed", "score"], [["none", 0, 0.846], ["three_term", 0, 0.828], ["none", 1, ()]]);
+        assert_eq(t.to_string(), "Table [3 rows, 3 columns] reg, seed, score");
+        t.save("scores");
+        t.filter(|row| row.reg == "none").group_by(["reg"], #{ score: ["mean", "count"], seed: "max" }).save("groups.csv");
+        plot::histogram(#{ series: [#{ name: "a", values: [0.1, (), 0.3, 0.0 / 0.0] }], bin_width: 0.1 }).save("nn");
+        let codes = [];
+        for bad in [|| t.column("scor"), || t.save("../x"), || t.save("x", #{ parquet: true }), || t.sort("reg", #{ des: true }),
+            || plot::line(#{ serie: [] }), || plot::bar(#{ series: [] }), || t.group_by("reg", #{ score: "maen" }),
+            || plot::heatmap(#{ values: tensor::eye(2) }).save("x", #{ png: true }), || t.filter(|row| 1)] {
+            try { bad.call(); codes.push("none"); } catch (e) { codes.push(e.code); }
+        }
+        assert_eq(codes, ["unknown-name", "outside-project", "unsupported", "unknown-option", "unknown-option", "out-of-range",
+            "unknown-name", "unsupported", "wrong-type"]);
+    "#;
+    let session = std::sync::Arc::new(Session::new(setup()).expect("a session"));
+    let done = run::run(&session, "scripts/example.rhai", script);
+    assert!(done.is_ok(), "{:?}", done.err());
+    let read = |name: &str| std::fs::read_to_string(root.path().join("results/example").join(name)).expect("written");
+    assert_eq!(read("scores.csv"), "reg,seed,score\nnone,0,0.846\nthree_term,0,0.828\nnone,1,\n");
+    assert_eq!(read("groups.csv"), "reg,seed,score_mean,score_count\nnone,1,0.846,1\n");
+    assert!(read("scores.md").starts_with("| reg"));
+    assert!(read("nn.svg").contains("a: 2 values from 0.1000 to 0.3000"));
+    assert!(!root.path().join("results/example/x.csv").exists());
+}

@@ -217,7 +217,7 @@ fn checkpoints_survive_and_damaged_ones_count_as_none() {
 #[test]
 fn results_stay_in_their_folder() {
     let root = tempfile::tempdir().expect("a temporary folder");
-    let results = Results::new(root.path(), "peaks");
+    let results = Results::new(root.path(), "peaks").expect("a plain stem");
     let path = results.write("scores.csv", b"a\n1\n").expect("written");
     assert_eq!(path, root.path().join("results/peaks/scores.csv"));
     results.write("scores.csv", b"a\n2\n").expect("written again");
@@ -228,7 +228,7 @@ fn results_stay_in_their_folder() {
     for name in ["", ".", "..", "../x", "a/b", "a\\b", "/etc/x", ".hidden", "a\0b", "c:x"] {
         assert_eq!(results.write(name, b"").expect_err(name).code, Code::OutsideProject, "{name:?}");
     }
-    assert!(Results::new(root.path(), "../peaks").write("x", b"").is_err());
+    assert!(Results::new(root.path(), "../peaks").is_err());
 }
 
 #[test]

@@ -23,19 +23,22 @@ pub struct Written {
 #[derive(Debug, Clone)]
 pub struct Results {
     dir: PathBuf,
-    stem: Option<String>,
     written: Arc<Mutex<BTreeMap<String, Written>>>,
 }
 
 impl Results {
-    /// The folder `results/<stem>` of a project, made at the first write; `stem` is the script's file name without `.rhai`.
-    pub fn new(project: &Path, stem: &str) -> Results {
-        Results { stem: Some(stem.to_string()), ..Results::at(project.join("results").join(stem)) }
+    /// The folder `results/<stem>` of a project, made at the first write.
+    ///
+    /// # Errors
+    /// `outside-project` when the stem of the script's file name is no plain file name.
+    pub fn new(project: &Path, stem: &str) -> Result<Results> {
+        check_file_name(stem)?;
+        Ok(Results::at(project.join("results").join(stem)))
     }
 
     /// Another folder of the user's choice.
     pub fn at(dir: PathBuf) -> Results {
-        Results { dir, stem: None, written: Arc::default() }
+        Results { dir, written: Arc::default() }
     }
 
     /// The folder.
@@ -46,10 +49,9 @@ impl Results {
     /// Replaces the file `name` in one step, and remembers its digest for the lock.
     ///
     /// # Errors
-    /// `outside-project` when the name or the script's stem is more than a file name; `write-failed`.
+    /// `outside-project` when the name is more than a file name; `write-failed`.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         check_file_name(name)?;
-        self.stem.as_deref().map_or(Ok(()), check_file_name)?;
         let path = self.dir.join(name);
         write_atomic(&path, bytes)?;
         let fact = Written { blake3: blake3::hash(bytes).to_hex().to_string(), bytes: bytes.len() as u64 };

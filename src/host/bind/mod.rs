@@ -30,7 +30,10 @@
 
 pub mod language;
 pub mod params;
+pub mod plot;
 pub mod run;
+pub mod table;
+mod table_query;
 pub mod tensor;
 mod tensor_math;
 
@@ -43,4 +46,6 @@ pub fn register(engine: &mut Engine) {
     engine.register_type_with_name::<run::Progress>("Progress").register_iterator::<run::Progress>();
     engine.register_static_module("run", exported_module!(run::run).into());
     tensor::register(engine);
+    table::register(engine);
+    plot::register(engine);
 }

@@ -16,6 +16,20 @@ pub enum Join {
     Left,
 }
 
+impl Join {
+    /// The join of this name: `inner` or `left`.
+    ///
+    /// # Errors
+    /// `unknown-name`.
+    pub fn parse(name: &str) -> Result<Join> {
+        match name {
+            "inner" => Ok(Join::Inner),
+            "left" => Ok(Join::Left),
+            _ => Err(Error::unknown(Code::UnknownName, "kind of join", name, &["inner", "left"])),
+        }
+    }
+}
+
 /// A cell in the total order: bools, numbers by value (2 equals 2.0, NaN last), text by its bytes, nulls last.
 #[derive(Debug, Clone)]
 pub(super) struct Ordered(pub Value);

@@ -1,0 +1,206 @@
+//! `plot::`: figures from plain data, and saving them.
+
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, Engine, Map, NativeCallContext, exported_module};
+
+use crate::error::Result;
+use crate::host::bind::{language, table, tensor};
+use crate::host::options::Options;
+use crate::host::raise::{At, Raised, wrong_type};
+use crate::host::session::session;
+use crate::report::plot as core;
+
+/// Registers the namespace and the type.
+pub fn register(engine: &mut Engine) {
+    language::register_type::<core::Figure>(engine, "Figure", core::Figure::summary);
+    engine.register_static_module("plot", exported_module!(plot).into());
+}
+
+/// The options with tensors as arrays, and with `()` for floats that are not finite: these are not drawn.
+fn drawable(options: Map) -> Result<Map> {
+    options.into_iter().map(|(key, value)| Ok((key, plain(value)?))).collect()
+}
+
+fn plain(value: Dynamic) -> Result<Dynamic> {
+    if let Some(map) = value.read_lock::<Map>() {
+        return Ok(Dynamic::from_map(drawable(map.clone())?));
+    }
+    if let Some(array) = value.read_lock::<Array>() {
+        return Ok(Dynamic::from_array(array.iter().map(|item| plain(item.clone())).collect::<Result<_>>()?));
+    }
+    if let Some(t) = value.read_lock::<candle_core::Tensor>() {
+        let all = tensor::values(&t)?;
+        let finite = |x: &f32| if x.is_finite() { Dynamic::from(f64::from(*x)) } else { Dynamic::UNIT };
+        let d = t.dims().get(1).copied().filter(|d| *d > 0 && t.dims().len() == 2);
+        return Ok(Dynamic::from_array(match d {
+            Some(d) => all.chunks(d).map(|row| Dynamic::from_array(row.iter().map(finite).collect())).collect(),
+            None => all.iter().map(finite).collect(),
+        }));
+    }
+    Ok(if value.as_float().is_ok_and(|x| !x.is_finite()) { Dynamic::UNIT } else { value })
+}
+
+/// The options of one plot function, typed.
+fn read<T: serde::de::DeserializeOwned>(function: &'static str, options: Map) -> Result<T> {
+    Options::new(function, drawable(options)?).read()
+}
+
+/// The functions of the namespace `plot`.
+#[export_module]
+pub mod plot {
+    /// The script type: a picture as plain data.
+    pub type Figure = crate::report::plot::Figure;
+
+    /// Draws overlaid histograms: counts in bins whose edges are multiples of the bin width.
+    ///
+    /// * `options`: `series`: an array of `#{ name, values }`, `values` an array or a Tensor, `()` and NaN left out
+    ///   (required); `bin_width` (default: about 60 bins), `from`, `to` (default: the range of the values);
+    ///   `lines`: an array of `#{ at, label }`, vertical lines; `title`, `x_label`, `y_label`; `log_x`, `log_y`: bools;
+    ///   `width`: 720 pixels, `height`: 440 pixels.
+    ///
+    /// Returns a Figure.
+    /// Errors: `out-of-range` for no series, a bin width that is not positive, or more than 10000 bins.
+    ///
+    /// ```rhai
+    /// let f = plot::histogram(#{ series: [#{ name: "baseline", values: [0.1, 0.3, 0.31] }], bin_width: 0.1,
+    ///     lines: [#{ at: 0.043, label: "Welch bound" }] });
+    /// assert_eq(f.to_string(), "Figure histogram of 1 series, 720 x 440");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn histogram(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
+        read("plot::histogram", options).and_then(|options| core::histogram(&options)).at(&ctx)
+    }
+
+    /// Draws lines through points, in their order; a missing value breaks the line.
+    ///
+    /// * `options`: `series`: an array of `#{ name, x, y }`, arrays or Tensors of one length (required);
+    ///   `lines`: an array of `#{ at, label }`, vertical lines; `title`, `x_label`, `y_label`; `log_x`, `log_y`: bools;
+    ///   `width`: 720 pixels, `height`: 440 pixels.
+    ///
+    /// Returns a Figure.
+    /// Errors: `out-of-range` for no series or more than 50000 points, `shape-mismatch` when x and y differ in length.
+    ///
+    /// ```rhai
+    /// let f = plot::line(#{ series: [#{ name: "loss", x: [0, 1, 2], y: [3.0, 2.0, 1.5] }], log_y: true });
+    /// assert_eq(f.to_string(), "Figure line chart of 1 series, 720 x 440");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn line(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
+        read("plot::line", options).and_then(|options| core::line(&options)).at(&ctx)
+    }
+
+    /// Draws points, each series with its own color and marker.
+    ///
+    /// * `options`: `series`: an array of `#{ name, x, y }`, arrays or Tensors of one length (required);
+    ///   `lines`: an array of `#{ at, label }`, vertical lines; `title`, `x_label`, `y_label`; `log_x`, `log_y`: bools;
+    ///   `width`: 720 pixels, `height`: 440 pixels.
+    ///
+    /// Returns a Figure.
+    /// Errors: `out-of-range` for no series or more than 50000 points, `shape-mismatch` when x and y differ in length.
+    ///
+    /// ```rhai
+    /// let f = plot::scatter(#{ series: [#{ x: [1, 2], y: tensor::from_values([0.5, 0.25]) }] });
+    /// assert_eq(f.to_string(), "Figure scatter plot of 1 series, 720 x 440");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn scatter(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
+        read("plot::scatter", options).and_then(|options| core::scatter(&options)).at(&ctx)
+    }
+
+    /// Draws groups of bars from zero.
+    ///
+    /// * `options`: `series`: an array of `#{ name, values }`, one bar of each group (required); `labels`: an array of
+    ///   strings, one a group (default: 0, 1, ..); `title`, `x_label`, `y_label`; `log_y`: a bool;
+    ///   `width`: 720 pixels, `height`: 440 pixels.
+    ///
+    /// Returns a Figure.
+    /// Errors: `out-of-range` for no series, `shape-mismatch` when series or labels differ in length.
+    ///
+    /// ```rhai
+    /// let f = plot::bar(#{ labels: ["none", "three_term"], series: [#{ name: "score", values: [0.846, 0.828] }] });
+    /// assert_eq(f.to_string(), "Figure bar chart of 1 series, 720 x 440");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn bar(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
+        read("plot::bar", options).and_then(|options| core::bar(&options)).at(&ctx)
+    }
+
+    /// Draws a matrix as colored cells, its first row on top, with a color scale.
+    ///
+    /// * `options`: `values`: an array of rows of one length, or a Tensor [rows, columns] (required);
+    ///   `x_labels`, `y_labels`: arrays of strings, one a column and one a row; `title`, `x_label`, `y_label`;
+    ///   `width`: 720 pixels, `height`: 440 pixels.
+    ///
+    /// Returns a Figure.
+    /// Errors: `out-of-range` for no values or more than 50000, `shape-mismatch` for rows or labels of another length.
+    ///
+    /// ```rhai
+    /// let f = plot::heatmap(#{ values: tensor::eye(3), title: "unit matrix" });
+    /// assert_eq(f.to_string(), "Figure heatmap of 1 series, 720 x 440");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn heatmap(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
+        read("plot::heatmap", options).and_then(|options| core::heatmap(&options)).at(&ctx)
+    }
+
+    /// Puts several figures into one.
+    ///
+    /// * `rows`: an array of arrays of Figures, row by row.
+    ///
+    /// Returns a Figure.
+    /// Errors: `wrong-type` for what is no Figure, `out-of-range` when there is none.
+    ///
+    /// ```rhai
+    /// let f = plot::heatmap(#{ values: tensor::eye(3), width: 300, height: 200 });
+    /// assert_eq(plot::facets([[f, f], [f]]).to_string(), "Figure 3 figures, 600 x 400");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn facets(ctx: NativeCallContext, rows: Array) -> Raised<Figure> {
+        let one = |item: &Dynamic| {
+            item.clone().try_cast::<Figure>().ok_or_else(|| wrong_type("an item of the facets", "a Figure", item))
+        };
+        let row = |row: &Dynamic| match row.read_lock::<Array>() {
+            Some(items) => items.iter().map(one).collect::<Result<Vec<_>>>(),
+            None => Err(wrong_type("a row of the facets", "an array of Figures", row)),
+        };
+        rows.iter().map(row).collect::<Result<Vec<_>>>().and_then(Figure::facets).at(&ctx)
+    }
+
+    /// Writes the figure into the results of this script as `name.svg`.
+    ///
+    /// * `name`: a file name without folder and ending.
+    ///
+    /// Errors: `outside-project` for a name that leads elsewhere, `write-failed`.
+    ///
+    /// ```rhai
+    /// plot::heatmap(#{ values: tensor::eye(3) }).save("unit");
+    /// assert(true);
+    /// ```
+    #[rhai_fn(global, pure, return_raw)]
+    pub fn save(ctx: NativeCallContext, figure: &mut Figure, name: &str) -> Raised<()> {
+        save_with(ctx, figure, name, Map::new())
+    }
+
+    /// Writes the figure into the results of this script, with options.
+    ///
+    /// * `name`: a file name without folder and ending.
+    /// * `options`: `png`: a bool, false by default; this build writes SVG only.
+    ///
+    /// Errors: `unsupported` for PNG, `outside-project`, `write-failed`.
+    ///
+    /// ```rhai
+    /// plot::heatmap(#{ values: tensor::eye(3) }).save("unit", #{ png: false });
+    /// assert(true);
+    /// ```
+    #[rhai_fn(name = "save", global, pure, return_raw)]
+    pub fn save_with(ctx: NativeCallContext, figure: &mut Figure, name: &str, options: Map) -> Raised<()> {
+        let mut options = Options::new("Figure.save", options);
+        let png = options.take_native::<bool>("png").at(&ctx)?;
+        options.finish().at(&ctx)?;
+        let (results, name) = (session(&ctx).results().clone(), table::stem(name, ".svg"));
+        if png == Some(true) {
+            results.write(&format!("{name}.png"), &figure.to_png().at(&ctx)?).at(&ctx)?;
+        }
+        results.write(&format!("{name}.svg"), figure.to_svg().at(&ctx)?.as_bytes()).at(&ctx).map(|_| ())
+    }
+}

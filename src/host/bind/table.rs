@@ -1,0 +1,274 @@
+//! `table::`: making, reading, taking apart and saving tables. What makes one table of another is in `table_query`.
+
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, Engine, INT, Map, Module, NativeCallContext, exported_module};
+
+use crate::error::{Code, Error, Result};
+use crate::host::bind::{language, table_query, tensor};
+use crate::host::options::Options;
+use crate::host::raise::{At, Raised, wrong_type};
+use crate::host::session::session;
+use crate::report::table::{Table as Core, Value};
+
+/// Registers the namespace and the type.
+pub fn register(engine: &mut Engine) {
+    language::register_type::<Core>(engine, "Table", Core::summary);
+    let mut module: Module = exported_module!(table);
+    module.combine(table_query::module());
+    engine.register_static_module("table", module.into());
+}
+
+/// A script value as a cell.
+fn to_cell(value: &Dynamic, what: &str) -> Result<Value> {
+    if value.is_unit() {
+        Ok(Value::Null)
+    } else if let Ok(x) = value.as_bool() {
+        Ok(Value::Bool(x))
+    } else if let Ok(x) = value.as_int() {
+        Ok(Value::Int(x))
+    } else if let Ok(x) = value.as_float() {
+        Ok(Value::Float(x))
+    } else if value.is_string() || value.is_char() {
+        Ok(Value::Text(value.to_string()))
+    } else {
+        Err(wrong_type(what, "a bool, int, float, string or ()", value))
+    }
+}
+
+/// A cell as a script value.
+fn from_cell(cell: Value) -> Dynamic {
+    match cell {
+        Value::Null => Dynamic::UNIT,
+        Value::Bool(x) => x.into(),
+        Value::Int(x) => x.into(),
+        Value::Float(x) => x.into(),
+        Value::Text(x) => x.into(),
+    }
+}
+
+/// The cells in an array or a one-dimensional tensor.
+pub(super) fn to_cells(values: &Dynamic, what: &str) -> Result<Vec<Value>> {
+    if let Some(array) = values.read_lock::<Array>() {
+        return array.iter().enumerate().map(|(i, value)| to_cell(value, &format!("{what}[{i}]"))).collect();
+    }
+    match values.read_lock::<candle_core::Tensor>() {
+        Some(t) if t.dims().len() == 1 => {
+            Ok(tensor::values(&t)?.into_iter().map(|x| Value::Float(f64::from(x))).collect())
+        }
+        _ => Err(wrong_type(what, "an array, or a Tensor of one dimension", values)),
+    }
+}
+
+/// One name, or an array of names.
+pub(super) fn to_names(names: &Dynamic, what: &str) -> Result<Vec<String>> {
+    let text = |value: &Dynamic| {
+        value.clone().into_string().map_err(|_| wrong_type(what, "a column name or an array of them", value))
+    };
+    match names.read_lock::<Array>() {
+        Some(array) => array.iter().map(text).collect(),
+        None => Ok(vec![text(names)?]),
+    }
+}
+
+/// The rows as script maps.
+pub(super) fn to_maps(table: &Core) -> Result<Vec<Map>> {
+    let names = table.columns();
+    let map =
+        |row: Vec<Value>| names.iter().map(|name| name.as_str().into()).zip(row.into_iter().map(from_cell)).collect();
+    Ok(table.rows()?.into_iter().map(map).collect())
+}
+
+/// The file name without an ending that the call adds itself.
+pub(super) fn stem<'a>(name: &'a str, ending: &str) -> &'a str {
+    name.strip_suffix(ending).filter(|stem| !stem.is_empty()).unwrap_or(name)
+}
+
+/// The functions of the namespace `table`.
+#[export_module]
+pub mod table {
+    /// The script type: named columns of equal length, each of bools, ints, floats or strings, and `()`.
+    pub type Table = crate::report::table::Table;
+
+    /// Makes a table from column names and rows.
+    ///
+    /// * `columns`: an array of names.
+    /// * `rows`: an array of arrays, one a row, each with one value for each column.
+    ///
+    /// Returns a Table.
+    /// Errors: `shape-mismatch` for a row of another length, `wrong-type` for a column of mixed types.
+    ///
+    /// ```rhai
+    /// let t = table::from_rows(["seed", "score"], [[0, 0.846], [1, ()]]);
+    /// assert_eq(t.height, 2);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn from_rows(ctx: NativeCallContext, columns: Array, rows: Array) -> Raised<Table> {
+        let columns = to_names(&columns.into(), "columns").at(&ctx)?;
+        let cells = rows.iter().enumerate().map(|(i, row)| to_cells(row, &format!("rows[{i}]")));
+        Table::from_rows(columns, cells.collect::<Result<_>>().at(&ctx)?).at(&ctx)
+    }
+
+    /// Makes a table from pairs of a name and values, in this order.
+    ///
+    /// * `columns`: an array of `[name, values]`; `values` is an array or a Tensor of one dimension.
+    ///
+    /// Returns a Table.
+    /// Errors: `shape-mismatch` for columns of different length, `wrong-type` for a column of mixed types.
+    ///
+    /// ```rhai
+    /// let t = table::from_columns([["seed", [0, 1]], ["score", [0.846, 0.828]]]);
+    /// assert_eq(t.columns, ["seed", "score"]);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn from_columns(ctx: NativeCallContext, columns: Array) -> Raised<Table> {
+        let pair = |(i, pair): (usize, &Dynamic)| match pair.read_lock::<Array>().as_deref().map(Vec::as_slice) {
+            Some([name, values]) if name.is_string() => {
+                Ok((name.to_string(), to_cells(values, &format!("column `{name}`"))?))
+            }
+            _ => Err(wrong_type(&format!("columns[{i}]"), "a pair [name, values]", pair)),
+        };
+        let columns = columns.iter().enumerate().map(pair).collect::<Result<_>>().at(&ctx)?;
+        Table::from_columns(columns).at(&ctx)
+    }
+
+    /// Reads a table from a CSV file of the project: a header, commas, empty fields as `()`.
+    ///
+    /// * `path`: a `.csv` file.
+    ///
+    /// Returns a Table.
+    /// Errors: `missing-file`, `damaged-file`, `unsupported` for parquet, `outside-project`.
+    ///
+    /// ```rhai
+    /// let code = "";
+    /// try { table::read("no.csv") } catch (e) { code = e.code; }
+    /// assert_eq(code, "missing-file");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn read(ctx: NativeCallContext, path: &str) -> Raised<Table> {
+        Table::read(&session(&ctx).inside(path).at(&ctx)?).at(&ctx)
+    }
+
+    /// The names of the columns, in order.
+    ///
+    /// * `table`: a Table.
+    ///
+    /// Returns an array of strings.
+    ///
+    /// ```rhai
+    /// assert_eq(table::from_columns([["x", [1]], ["a", [2]]]).columns, ["x", "a"]);
+    /// ```
+    #[rhai_fn(global, get = "columns", pure)]
+    pub fn columns(table: &mut Table) -> Array {
+        table.columns().into_iter().map(Dynamic::from).collect()
+    }
+
+    /// The number of rows.
+    ///
+    /// * `table`: a Table.
+    ///
+    /// Returns an int.
+    ///
+    /// ```rhai
+    /// assert_eq(table::from_columns([["x", [1, 2, 3]]]).height, 3);
+    /// ```
+    #[rhai_fn(global, get = "height", pure)]
+    pub fn height(table: &mut Table) -> INT {
+        table.height() as INT
+    }
+
+    /// The values of a column.
+    ///
+    /// * `name`: the name of the column.
+    ///
+    /// Returns an array, with `()` for missing values.
+    /// Errors: `unknown-name`.
+    ///
+    /// ```rhai
+    /// assert_eq(table::from_columns([["x", [1.5, ()]]]).column("x")[0], 1.5);
+    /// ```
+    #[rhai_fn(global, pure, return_raw)]
+    pub fn column(ctx: NativeCallContext, table: &mut Table, name: &str) -> Raised<Array> {
+        Ok(table.column(name).at(&ctx)?.into_iter().map(from_cell).collect())
+    }
+
+    /// All rows, each as a map from column name to value.
+    ///
+    /// Returns an array of maps.
+    ///
+    /// ```rhai
+    /// assert_eq(table::from_rows(["seed", "score"], [[3, 0.8]]).rows()[0].seed, 3);
+    /// ```
+    #[rhai_fn(global, pure, return_raw)]
+    pub fn rows(ctx: NativeCallContext, table: &mut Table) -> Raised<Array> {
+        Ok(to_maps(table).at(&ctx)?.into_iter().map(Dynamic::from_map).collect())
+    }
+
+    /// Gives JSON text: an array of objects, one a row.
+    ///
+    /// * `table`: a Table; floats that are not finite become null.
+    ///
+    /// Returns a string.
+    ///
+    /// ```rhai
+    /// assert_eq(table::from_columns([["x", [1, ()]]]).to_json(), `[{"x":1},{"x":null}]`);
+    /// ```
+    #[rhai_fn(name = "to_json", global, pure, return_raw)]
+    pub fn table_to_json(ctx: NativeCallContext, table: &mut Table) -> Raised<String> {
+        table.to_json().map(|json| json.to_string()).at(&ctx)
+    }
+
+    /// Gives a Markdown table, floats at four significant digits.
+    ///
+    /// * `table`: a Table.
+    ///
+    /// Returns a string, for `print` and `run::note`.
+    ///
+    /// ```rhai
+    /// assert(table::from_columns([["x", [0.123456]]]).to_markdown().contains("0.1235"));
+    /// ```
+    #[rhai_fn(global, pure, return_raw)]
+    pub fn to_markdown(ctx: NativeCallContext, table: &mut Table) -> Raised<String> {
+        table.to_markdown().at(&ctx)
+    }
+
+    /// Writes the table into the results of this script: `name.csv` at full precision and `name.md` for reading.
+    ///
+    /// * `name`: a file name without folder and ending.
+    ///
+    /// Errors: `outside-project` for a name that leads elsewhere, `write-failed`.
+    ///
+    /// ```rhai
+    /// table::from_columns([["x", [1.5]]]).save("scores");
+    /// assert(true);
+    /// ```
+    #[rhai_fn(global, pure, return_raw)]
+    pub fn save(ctx: NativeCallContext, table: &mut Table, name: &str) -> Raised<()> {
+        let results = session(&ctx).results().clone();
+        let name = stem(name, ".csv");
+        results.write(&format!("{name}.csv"), table.to_csv().at(&ctx)?.as_bytes()).at(&ctx)?;
+        results.write(&format!("{name}.md"), table.to_markdown().at(&ctx)?.as_bytes()).at(&ctx).map(|_| ())
+    }
+
+    /// Writes the table into the results of this script, with options.
+    ///
+    /// * `name`: a file name without folder and ending.
+    /// * `options`: `parquet`: a bool, false by default; this build does not write parquet.
+    ///
+    /// Errors: `unsupported` for parquet, `outside-project`, `write-failed`.
+    ///
+    /// ```rhai
+    /// table::from_columns([["x", [1.5]]]).save("scores", #{ parquet: false });
+    /// assert(true);
+    /// ```
+    #[rhai_fn(name = "save", global, pure, return_raw)]
+    pub fn save_with(ctx: NativeCallContext, table: &mut Table, name: &str, options: Map) -> Raised<()> {
+        let mut options = Options::new("Table.save", options);
+        let parquet = options.take_native::<bool>("parquet").at(&ctx)?;
+        options.finish().at(&ctx)?;
+        if parquet == Some(true) {
+            let error = Error::new(Code::Unsupported, "this build does not write parquet");
+            return Err(error.fact("expected", "CSV and Markdown").help("leave out `parquet: true`")).at(&ctx);
+        }
+        save(ctx, table, name)
+    }
+}
