@@ -1,6 +1,5 @@
 //! The file of activations: safetensors with one tensor `activations`, so that other tools read it too.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -130,9 +129,8 @@ pub(super) fn map(path: &Path) -> Result<(Header, usize, memmap2::Mmap)> {
     if rows == 0 || d_in == 0 {
         return Err(damaged("no rows".into()));
     }
-    let empty = HashMap::new();
-    let facts = metadata.metadata().as_ref().unwrap_or(&empty);
-    let fact = |name: &str| facts.get(name).cloned().unwrap_or_default();
+    let facts = metadata.metadata().as_ref();
+    let fact = |name: &str| facts.and_then(|f| f.get(name)).cloned().unwrap_or_default();
     let n_ctx = fact("n_ctx").parse().unwrap_or(0);
     let header = Header { rows, d_in, dtype, hook: fact("hook"), model: fact("model"), n_ctx };
     Ok((header, 8 + length + info.data_offsets.0, bytes))

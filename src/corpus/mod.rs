@@ -61,6 +61,14 @@ impl Corpus {
         }
     }
 
+    /// A file or folder, as [`Corpus::load`] has them.
+    ///
+    /// # Errors
+    /// As [`Corpus::load`].
+    pub fn load_path(path: &Path) -> Result<Self> {
+        read::load(path)
+    }
+
     /// The name of an embedded corpus, or the file's name.
     pub fn name(&self) -> &str {
         &self.name

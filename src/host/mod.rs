@@ -14,6 +14,7 @@ mod jail;
 pub mod options;
 pub mod preflight;
 pub mod raise;
+pub mod remember;
 pub mod run;
 pub mod session;
 mod tensor_file;

@@ -87,6 +87,19 @@ impl TargetModel {
         &self.0.history
     }
 
+    /// The same model with the history of its training.
+    pub fn with_history(self, history: Vec<HistoryRow>) -> Self {
+        let (name, config) = (self.name().to_string(), self.config().clone());
+        TargetModel::new(name, config, self.parameters().clone(), self.tokenizer().clone(), history)
+    }
+
+    /// The same model with a held-out cross-entropy, nats a token, in its configuration.
+    pub fn with_ce_loss(&self, ce_loss: f64) -> Self {
+        let config = Config { ce_loss: Some(ce_loss), ..self.config().clone() };
+        let (parameters, tokenizer) = (self.parameters().clone(), self.tokenizer().clone());
+        TargetModel::new(self.name().to_string(), config, parameters, tokenizer, self.history().to_vec())
+    }
+
     /// The names of its hooks.
     pub fn hooks(&self) -> Vec<String> {
         transformer::hooks(self.config())

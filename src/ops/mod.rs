@@ -1,7 +1,5 @@
 //! CPU kernels on slices. Each kernel sits in its own file beside a slow, obvious reference, and allocates no randomness.
 
-mod gram;
-
 pub mod adam;
 pub mod adam_w;
 pub mod attention;
@@ -14,7 +12,7 @@ pub mod elementary;
 pub mod encode;
 pub mod frame;
 pub mod gelu;
-pub mod gram;
+mod gram;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;

@@ -28,10 +28,14 @@
 //! Methods and properties carry `global` too (`#[rhai_fn(global, pure, get = "shape")]`), take `&mut T` first, and may
 //! share the documentation of another overload of the same name.
 
+pub mod activations;
+pub mod corpus;
 pub mod language;
+pub mod model;
 pub mod params;
 pub mod plot;
 pub mod run;
+pub mod sae;
 pub mod table;
 mod table_query;
 pub mod tensor;
@@ -46,6 +50,10 @@ pub fn register(engine: &mut Engine) {
     engine.register_type_with_name::<run::Progress>("Progress").register_iterator::<run::Progress>();
     engine.register_static_module("run", exported_module!(run::run).into());
     tensor::register(engine);
+    corpus::register(engine);
+    model::register(engine);
+    activations::register(engine);
+    sae::register(engine);
     table::register(engine);
     plot::register(engine);
 }

@@ -1,0 +1,409 @@
+//! `sae::`: training, loading, using and measuring sparse autoencoders.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor as CandleTensor};
+use rhai::plugin::*;
+use rhai::{Dynamic, Engine, Map, NativeCallContext, exported_module};
+
+use crate::activations::Activations as CoreActivations;
+use crate::error::{Code, Error, Result};
+use crate::host::bind::{language, tensor::values};
+use crate::host::options::Options;
+use crate::host::raise::{At, Raised};
+use crate::host::remember::{self, key, resolved};
+use crate::host::session::session;
+use crate::host::value::{from_json, to_script};
+use crate::regularizer::Regularizer;
+use crate::report::table::{Table, Value};
+use crate::sae::{self as core, EvaluateOptions, HistoryRow, TrainOptions, format::sae_lens};
+use crate::store;
+
+/// A sparse autoencoder of a script, with the digest of its content.
+#[derive(Clone)]
+pub struct Sae {
+    core: Arc<core::Sae>,
+    digest: Arc<str>,
+}
+
+impl Sae {
+    fn new(core: core::Sae) -> Result<Self> {
+        let mut hasher = blake3::Hasher::new_derive_key("saerun 1 sae");
+        for (name, bytes) in sae_lens::to_files(&core)? {
+            hasher.update(name.as_bytes());
+            hasher.update(&bytes);
+        }
+        let digest = hasher.finalize().to_hex();
+        Ok(Sae { core: Arc::new(core), digest: digest.as_str().into() })
+    }
+
+    /// The decoder, [d_sae, d_in].
+    ///
+    /// # Errors
+    /// `internal` when the tensor cannot be made.
+    pub fn decoder_tensor(&self) -> Result<CandleTensor> {
+        let config = &self.core.config;
+        Ok(CandleTensor::from_slice(&self.core.w_dec, (config.d_sae, config.d_in), &Device::Cpu)?)
+    }
+
+    /// The encoder, [d_sae, d_in].
+    ///
+    /// # Errors
+    /// `internal` when the tensor cannot be made.
+    pub fn encoder_tensor(&self) -> Result<CandleTensor> {
+        let config = &self.core.config;
+        Ok(CandleTensor::from_slice(&self.core.w_enc, (config.d_sae, config.d_in), &Device::Cpu)?)
+    }
+
+    /// `Sae relu [8192, 512] of prose-1l at blocks.0.hook_mlp_out`
+    fn summary(&self) -> String {
+        let c = &self.core.config;
+        let place = if c.hook_name.is_empty() { String::new() } else { format!(" of {} at {}", c.model_name, c.hook_name) };
+        format!("Sae {} [{}, {}]{place}", c.architecture, c.d_sae, c.d_in)
+    }
+}
+
+/// Registers the namespace and the type.
+pub fn register(engine: &mut Engine) {
+    language::register_type::<Sae>(engine, "Sae", Sae::summary);
+    engine.register_static_module("sae", exported_module!(sae).into());
+}
+
+/// Versions of what is remembered: raised when the same arguments would give another result.
+const TRAIN_VERSION: u32 = 1;
+const EVALUATE_VERSION: u32 = 1;
+const RATES_VERSION: u32 = 1;
+
+/// What a SAELens folder cannot hold.
+const REST: &str = "saerun.json";
+
+fn from_entry(entry: &store::Entry) -> Result<core::Sae> {
+    let damaged = |why: String| Error::new(Code::DamagedFile, "a cached SAE is damaged").fact("reason", why);
+    let read = |name: &str| std::fs::read(entry.verified(name)?).map_err(|e| damaged(e.to_string()));
+    let sae = sae_lens::from_files(&read("cfg.json")?, &read("sae_weights.safetensors")?, None)?;
+    let (config, history): (core::Config, Vec<HistoryRow>) =
+        serde_json::from_slice(&read(REST)?).map_err(|e| damaged(e.to_string()))?;
+    Ok(core::Sae { config, history, ..sae })
+}
+
+/// Trains, or takes what the same call trained before.
+fn train_sae(ctx: &NativeCallContext, a: &CoreActivations, options: &TrainOptions, r: &Regularizer) -> Result<Sae> {
+    let session = session(ctx);
+    options.validate()?;
+    let mut all = resolved(options, &["checkpoint_every"]);
+    all["regularizer"] = r.describe();
+    let inputs = [("activations", a.digest()?)];
+    let entry = session.remember(key("sae::train", TRAIN_VERSION, all, &inputs), &mut |folder, checkpoint| {
+        let sae = core::train(a, options, r, checkpoint, session.monitor())?;
+        let rest = remember::to_value(&(&sae.config, &sae.history))?.to_string();
+        for (name, bytes) in sae_lens::to_files(&sae)? {
+            store::write_atomic(&folder.join(name), &bytes)?;
+        }
+        store::write_atomic(&folder.join(REST), rest.as_bytes())
+    })?;
+    Ok(Sae { core: Arc::new(from_entry(&entry)?), digest: entry.digest().into() })
+}
+
+/// The values of a tensor whose rows are `width` long.
+fn rows_of(t: &CandleTensor, width: usize) -> Result<Vec<f32>> {
+    match t.dims() {
+        [_, d] if *d == width => values(t),
+        dims => Err(Error::new(Code::ShapeMismatch, "the rows have another length than the SAE's")
+            .fact("expected", format!("[tokens, {width}]"))
+            .fact("given", format!("{dims:?}"))),
+    }
+}
+
+fn to_tensor(rows: Vec<f32>, width: usize) -> Result<CandleTensor> {
+    let n = rows.len() / width.max(1);
+    Ok(CandleTensor::from_vec(rows, (n, width), &Device::Cpu)?)
+}
+
+/// The functions of the namespace `sae`.
+#[export_module]
+pub mod sae {
+    /// The script type: a sparse autoencoder.
+    pub type Sae = crate::host::bind::sae::Sae;
+    /// The script type: rows of a target model at a hook.
+    pub type Activations = crate::activations::Activations;
+    /// The script type: an f32 tensor.
+    pub type Tensor = candle_core::Tensor;
+    /// The script type: a language model whose activations can be read.
+    pub type TargetModel = crate::model::TargetModel;
+    /// The script type: a list of documents.
+    pub type Corpus = crate::corpus::Corpus;
+
+    /// Trains an SAE on activations. Remembered by content and resumable bit by bit.
+    ///
+    /// The loss of a token is the squared error summed over coordinates, plus `l1_coefficient` times the sum of activations (times decoder norms
+    /// where those are free), plus the regularizer's penalty.
+    ///
+    /// * `activations`: rows [tokens, d_in], read in their order.
+    /// * `options`: `d_sae` (required): latents; `architecture` `"relu"`; `l1_coefficient` (by default a tenth of the root of the total variance);
+    ///   `target_l0`: steers the L1 coefficient so that L0 lands there; `regularizer` `reg::none()`; `tokens`: all, once, by default;
+    ///   `batch_size` 4096; `lr` 3e-4; `lr_warmup` 0.02, `lr_decay` 0.2, `l1_warmup` 0.0: shares of the run; `beta1` 0.9; `beta2` 0.999;
+    ///   `decoder_norm` `"unit"` or `"free"`; `init` `"sparse"` (thresholds `init_sd` 2.3 standard deviations above each latent's mean) or `"tied"`
+    ///   (zero biases); `normalize_activations` `"none"` or `"expected_average_only_in"`; `dead` `"none"` or `"resample"`; `dead_window` tokens (a
+    ///   tenth of the run); `resample_every` 0.15 of the run; `seed` 0; `checkpoint_every` 500 steps; `log_every` 50 steps.
+    ///
+    /// Returns a Sae.
+    /// Errors: `out-of-range`, `too-large` before the work starts, `diverged`.
+    ///
+    /// ```rhai
+    /// let x = activations::from_tensor(tensor::randn([512, 8], 0));
+    /// let s = sae::train(x, #{ d_sae: 16, batch_size: 64, regularizer: reg::three_term(#{ coefficient: 0.1 }) });
+    /// assert_eq(s.decoder.shape, [16, 8]);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn train(ctx: NativeCallContext, activations: Activations, options: Map) -> Raised<Sae> {
+        let mut options = Options::new("sae::train", options);
+        let regularizer: Option<Regularizer> = options.take_native("regularizer").at(&ctx)?;
+        let options: TrainOptions = options.read().at(&ctx)?;
+        train_sae(&ctx, &activations, &options, &regularizer.unwrap_or_else(Regularizer::none)).at(&ctx)
+    }
+
+    /// Loads an SAE from a folder of the project.
+    ///
+    /// * `path`: a SAELens folder (`cfg.json`, `sae_weights.safetensors`).
+    ///
+    /// Returns a Sae.
+    /// Errors: `missing-file`, `damaged-file`, `unsupported` for an architecture that is not there, `outside-project`.
+    ///
+    /// ```rhai
+    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
+    /// let s = sae::train(x, #{ d_sae: 8, batch_size: 32 });
+    /// s.save("mine");
+    /// assert_eq(sae::load("mine").decoder, s.decoder);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn load(ctx: NativeCallContext, path: &str) -> Raised<Sae> {
+        let session = session(&ctx);
+        let loaded = Sae::new(sae_lens::from_dir(&session.inside(path).at(&ctx)?).at(&ctx)?).at(&ctx)?;
+        session.record_input(path, &loaded.digest);
+        Ok(loaded)
+    }
+
+    /// Writes the SAE as a folder.
+    ///
+    /// * `s`: the SAE.
+    /// * `dir`: a folder of the project, replaced when it is there.
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn save(ctx: NativeCallContext, s: &mut Sae, dir: &str) -> Raised<()> {
+        save_with(ctx, s, dir, Map::new())
+    }
+
+    /// Writes the SAE as a folder that SAELens 6 loads.
+    ///
+    /// * `s`: the SAE.
+    /// * `dir`: a folder of the project, replaced when it is there.
+    /// * `options`: `format` `"sae_lens"`.
+    ///
+    /// Errors: `outside-project`, `write-failed`, `unknown-name` for a format.
+    ///
+    /// ```rhai
+    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
+    /// sae::train(x, #{ d_sae: 8, batch_size: 32 }).save("mine", #{ format: "sae_lens" });
+    /// assert_eq(sae::load("mine").config.d_sae, 8);
+    /// ```
+    #[rhai_fn(global, name = "save", return_raw, pure)]
+    pub fn save_with(ctx: NativeCallContext, s: &mut Sae, dir: &str, options: Map) -> Raised<()> {
+        let mut options = Options::new("s.save", options);
+        let format: Option<rhai::ImmutableString> = options.take_native("format").at(&ctx)?;
+        options.finish().at(&ctx)?;
+        if let Some(other) = format.filter(|f| f != "sae_lens") {
+            return Err(Error::unknown(Code::UnknownName, "format", &other, &["sae_lens"])).at(&ctx);
+        }
+        let dir = session(&ctx).inside(dir).at(&ctx)?;
+        store::write_dir_atomic(&dir, &sae_lens::to_files(&s.core).at(&ctx)?).at(&ctx)
+    }
+
+    /// The dictionary: one row per latent.
+    ///
+    /// * `s`: the SAE.
+    ///
+    /// Returns a Tensor [d_sae, d_in].
+    #[rhai_fn(global, get = "decoder", return_raw, pure)]
+    pub fn decoder(ctx: NativeCallContext, s: &mut Sae) -> Raised<Tensor> {
+        s.decoder_tensor().at(&ctx)
+    }
+
+    /// The encoder's directions: one row per latent.
+    ///
+    /// * `s`: the SAE.
+    ///
+    /// Returns a Tensor [d_sae, d_in].
+    ///
+    /// ```rhai
+    /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
+    /// assert_eq(s.encoder.shape, [8, 4]);
+    /// ```
+    #[rhai_fn(global, get = "encoder", return_raw, pure)]
+    pub fn encoder(ctx: NativeCallContext, s: &mut Sae) -> Raised<Tensor> {
+        s.encoder_tensor().at(&ctx)
+    }
+
+    /// What the SAE is, and the resolved options of its training.
+    ///
+    /// * `s`: the SAE.
+    ///
+    /// Returns a map: `architecture`, `d_in`, `d_sae`, `hook_name`, `model_name`, `context_size`, `decoder_norm`, `training` and others.
+    #[rhai_fn(global, get = "config", return_raw, pure)]
+    pub fn config(ctx: NativeCallContext, s: &mut Sae) -> Raised<Dynamic> {
+        to_script(&s.core.config).at(&ctx)
+    }
+
+    /// How the training went; empty for a loaded SAE.
+    ///
+    /// * `s`: the SAE.
+    ///
+    /// Returns a Table: `step`, `tokens`, `loss`, `mse`, `l0`, `l1`, `l1_coefficient`, `penalty`, `dead`, `lr`.
+    ///
+    /// ```rhai
+    /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32, log_every: 1 });
+    /// assert_eq(s.history.column("step"), [1, 2]);
+    /// ```
+    #[rhai_fn(global, get = "history", return_raw, pure)]
+    pub fn history(ctx: NativeCallContext, s: &mut Sae) -> Raised<Table> {
+        let names = ["step", "tokens", "loss", "mse", "l0", "l1", "l1_coefficient", "penalty", "dead", "lr"];
+        let row = |h: &HistoryRow| {
+            let mut row = vec![Value::Int(h.step as i64), Value::Int(h.tokens as i64)];
+            row.extend([h.loss, h.mse, h.l0, h.l1, h.l1_coefficient, h.penalty].map(Value::Float));
+            row.extend([Value::Int(h.dead as i64), Value::Float(h.lr)]);
+            row
+        };
+        Table::from_rows(names.map(String::from).to_vec(), s.core.history.iter().map(row).collect()).at(&ctx)
+    }
+
+    /// The activations of all latents.
+    ///
+    /// * `s`: the SAE.
+    /// * `x`: a Tensor [tokens, d_in].
+    ///
+    /// Returns a Tensor [tokens, d_sae].
+    /// Errors: `shape-mismatch`.
+    ///
+    /// ```rhai
+    /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
+    /// assert_eq(s.encode(tensor::randn([3, 4], 1)).shape, [3, 8]);
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn encode(ctx: NativeCallContext, s: &mut Sae, x: Tensor) -> Raised<Tensor> {
+        let codes = core::encode(&s.core, &rows_of(&x, s.core.config.d_in).at(&ctx)?).at(&ctx)?;
+        to_tensor(codes.to_dense(), s.core.config.d_sae).at(&ctx)
+    }
+
+    /// What latent activations stand for.
+    ///
+    /// * `s`: the SAE.
+    /// * `f`: a Tensor [tokens, d_sae].
+    ///
+    /// Returns a Tensor [tokens, d_in].
+    /// Errors: `shape-mismatch`.
+    ///
+    /// ```rhai
+    /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
+    /// let x = tensor::randn([3, 4], 1);
+    /// assert((s.decode(s.encode(x)) - s.reconstruct(x)).abs().max().item() < 1e-5);
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn decode(ctx: NativeCallContext, s: &mut Sae, f: Tensor) -> Raised<Tensor> {
+        let rows = core::decode_dense(&s.core, &rows_of(&f, s.core.config.d_sae).at(&ctx)?).at(&ctx)?;
+        to_tensor(rows, s.core.config.d_in).at(&ctx)
+    }
+
+    /// Encodes and decodes.
+    ///
+    /// * `s`: the SAE.
+    /// * `x`: a Tensor [tokens, d_in].
+    ///
+    /// Returns a Tensor [tokens, d_in].
+    /// Errors: `shape-mismatch`.
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn reconstruct(ctx: NativeCallContext, s: &mut Sae, x: Tensor) -> Raised<Tensor> {
+        let rows = core::reconstruct(&s.core, &rows_of(&x, s.core.config.d_in).at(&ctx)?).at(&ctx)?;
+        to_tensor(rows, s.core.config.d_in).at(&ctx)
+    }
+
+    /// Measures the SAE on activations. Remembered by content.
+    ///
+    /// * `s`: the SAE.
+    /// * `activations`: rows that it was not trained on.
+    ///
+    /// Returns a map: `l0`, `l1`, `mse` (squared error summed over coordinates, mean over tokens), `fvu` (squared error over squared distance from the
+    /// mean, sums over all tokens), `explained_variance` = 1 - fvu, `l2_ratio`, `relative_reconstruction_bias`, `dead_fraction`, `tokens`.
+    /// Errors: `shape-mismatch`.
+    ///
+    /// ```rhai
+    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
+    /// let scores = sae::train(x, #{ d_sae: 8, batch_size: 32 }).evaluate(x);
+    /// assert(abs(scores.fvu + scores.explained_variance - 1.0) < 1e-12);
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn evaluate(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Dynamic> {
+        let session = session(&ctx);
+        let inputs = [("sae", &*s.digest), ("activations", activations.digest().at(&ctx)?)];
+        let key = key("s.evaluate", EVALUATE_VERSION, serde_json::json!({}), &inputs);
+        let measure = &mut || remember::to_value(&core::evaluate(&s.core, &activations, session.monitor())?);
+        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
+    }
+
+    /// Measures the SAE on activations, and in its target model when a reconstruction takes the activations' place. Remembered by content.
+    ///
+    /// * `s`: the SAE.
+    /// * `model`: its target model.
+    /// * `corpus`: text that neither was trained on.
+    /// * `options`: `tokens`: how many, all by default; `seed` 0: which contexts; `skip_first` 1: positions of each context that are left as they are.
+    ///
+    /// Returns the map of `s.evaluate(activations)` and `ce_loss`, `ce_loss_with_sae`, `ce_loss_with_zero_ablation`,
+    /// `ce_loss_with_mean_ablation`, `ce_loss_score` = (zero - with_sae) / (zero - without), a ratio of means, and `kl_div_score` = (kl_zero - kl_sae) / kl_zero.
+    /// Errors: `unknown-name` when the model lacks the SAE's hook, `shape-mismatch`, `out-of-range` for more tokens than there are.
+    ///
+    /// ```rhai
+    /// let m = model::load("sotu-1l");
+    /// let text = corpus::load("sotu").split();
+    /// let x = m.activations(text.train, #{ hook: "blocks.0.hook_mlp_out", tokens: 256 });
+    /// let scores = sae::train(x, #{ d_sae: 64, batch_size: 64 }).evaluate(m, text.test, #{ tokens: 512 });
+    /// assert(scores.ce_loss_with_zero_ablation > scores.ce_loss);
+    /// ```
+    #[rhai_fn(global, name = "evaluate", return_raw, pure)]
+    pub fn evaluate_in_model(
+        ctx: NativeCallContext,
+        s: &mut Sae,
+        model: TargetModel,
+        corpus: Corpus,
+        options: Map,
+    ) -> Raised<Dynamic> {
+        let options: EvaluateOptions = Options::new("s.evaluate", options).read().at(&ctx)?;
+        let session = session(&ctx);
+        let inputs = [("sae", &*s.digest), ("model", model.digest().at(&ctx)?), ("corpus", corpus.digest())];
+        let key = key("s.evaluate in model", EVALUATE_VERSION, resolved(&options, &[]), &inputs);
+        let measure = &mut || {
+            remember::to_value(&core::evaluate_in_model(&s.core, &model, &corpus, &options, session.monitor())?)
+        };
+        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
+    }
+
+    /// For each latent the share of tokens on which it is above 0. Remembered by content.
+    ///
+    /// * `s`: the SAE.
+    /// * `activations`: rows [tokens, d_in].
+    ///
+    /// Returns a Tensor [d_sae].
+    /// Errors: `shape-mismatch`.
+    ///
+    /// ```rhai
+    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
+    /// assert(sae::train(x, #{ d_sae: 8, batch_size: 32 }).firing_rates(x).max().item() <= 1.0);
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn firing_rates(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Tensor> {
+        let session = session(&ctx);
+        let inputs = [("sae", &*s.digest), ("activations", activations.digest().at(&ctx)?)];
+        let key = key("s.firing_rates", RATES_VERSION, serde_json::json!({}), &inputs);
+        let measure = &mut || remember::to_value(&core::firing_rates(&s.core, &activations, session.monitor())?);
+        let rates: Vec<f32> = serde_json::from_value(remember::json(&session, key, measure).at(&ctx)?)
+            .map_err(|e| Error::new(Code::DamagedFile, "cached firing rates are damaged").fact("reason", e))
+            .at(&ctx)?;
+        Tensor::new(rates, &Device::Cpu).at(&ctx)
+    }
+}
