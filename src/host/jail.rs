@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
+use rhai::{Engine, EvalAltResult, Module, ModuleResolver, OptimizationLevel, Position, Scope, Shared};
 
 use crate::error::{Code, Error, Result};
 use crate::host::console::locked;
@@ -74,6 +74,7 @@ impl ModuleResolver for Jail {
         let scope = Scope::new();
         let mut ast = engine.compile_with_scope(&scope, &text).map_err(|error| within(error.into()))?;
         ast.set_source(&name);
+        let ast = engine.optimize_ast(&scope, ast, OptimizationLevel::Simple);
         locked(&self.loaded).insert(name.clone(), None);
         let module = Module::eval_ast_as_new(scope, &ast, engine).map_err(within);
         let mut loaded = locked(&self.loaded);

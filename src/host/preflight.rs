@@ -9,6 +9,7 @@ use crate::error::{Code, Error};
 use crate::host::diagnostic::{Place, Report, unknown_function};
 use crate::host::docs::{Function, Kind, functions};
 use crate::host::jail;
+use crate::host::run::parse;
 use crate::host::session::Session;
 
 /// Checks a compiled script and everything that it imports by a literal path.
@@ -67,11 +68,7 @@ fn check_file(
     let mut imported: Vec<(String, Vec<String>)> = Vec::new();
     for (path, alias, position) in imports(ast) {
         let (name, text) = jail::locate(session, Some(&file), &path).map_err(|error| at(error, position))?;
-        session.add_source(&name, &text);
-        let mut module = engine
-            .compile(&text)
-            .map_err(|error| Box::new(Report::new(&error.into(), &name, engine, session)))?;
-        module.set_source(&name);
+        let module = parse(engine, session, &name, &text)?;
         imported.push((alias, module.iter_functions().map(|f| f.name.to_string()).collect()));
         check_file(engine, session, &module, known, seen)?;
     }
@@ -84,9 +81,7 @@ fn check_file(
         let fits = |f: &Function| f.name == call.name && (!call.method || f.params.len() == call.arguments + 1);
         let exists = match call.namespace.as_slice() {
             [] => {
-                let global = known.iter().any(|f| {
-                    fits(f) && (f.namespace.is_empty() || f.kind != Kind::Function)
-                });
+                let global = known.iter().any(|f| fits(f) && (f.namespace.is_empty() || f.kind != Kind::Function));
                 let closure = call.method && seen.keys.contains(&call.name);
                 global || closure || defined.contains(&call.name)
             }
@@ -114,7 +109,12 @@ fn missing(
 ) -> Error {
     if let Some((alias, names)) = imported.iter().find(|(alias, _)| call.namespace.first() == Some(alias)) {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        return Error::unknown(Code::UnknownFunction, &format!("function of the import `{alias}`:"), &call.name, &names);
+        return Error::unknown(
+            Code::UnknownFunction,
+            &format!("function of the import `{alias}`:"),
+            &call.name,
+            &names,
+        );
     }
     let same = |f: &&Function| f.name == call.name && f.kind == Kind::Method;
     if let (true, Some(f)) = (call.method, known.iter().find(same)) {
@@ -129,7 +129,8 @@ fn missing(
 }
 
 /// What looks like a call and is part of the language.
-const KEYWORDS: [&str; 9] = ["print", "debug", "type_of", "call", "curry", "Fn", "is_def_var", "is_def_fn", "is_shared"];
+const KEYWORDS: [&str; 9] =
+    ["print", "debug", "type_of", "call", "curry", "Fn", "is_def_var", "is_def_fn", "is_shared"];
 
 /// Every call of a script, function bodies and closures included, in the order of their positions.
 fn calls(ast: &AST) -> Vec<Call> {
@@ -184,8 +185,8 @@ fn imports(ast: &AST) -> Vec<(String, String, Position)> {
     found
 }
 
-/// The parameters that a script declares, with their defaults as source text, in alphabetical order; read from the
-/// syntax tree, so nothing runs. `None` when it declares none.
+/// The parameters that a script declares, with their defaults as source text, in their order there; read from the
+/// syntax tree, so nothing runs; the tree must not be optimized. `None` when it declares none.
 pub fn declared(ast: &AST, source: &str) -> Option<Vec<(String, String)>> {
     let mut found = None;
     ast.walk(&mut |path: &[ASTNode]| {
@@ -198,12 +199,6 @@ pub fn declared(ast: &AST, source: &str) -> Option<Vec<(String, String)>> {
         }
         let pairs: Vec<(String, Position)> = match call.args.first() {
             Some(Expr::Map(map, _)) => map.0.iter().map(|(k, v)| (k.name.to_string(), v.start_position())).collect(),
-            Some(Expr::DynamicConstant(map, _)) => {
-                let map = map.read_lock::<rhai::Map>();
-                let text = |v: &rhai::Dynamic| crate::host::value::to_json(v, "").map_or(v.to_string(), |v| v.to_string());
-                found = map.map(|map| map.iter().map(|(k, v)| (k.to_string(), text(v))).collect());
-                return false;
-            }
             _ => return true,
         };
         found = Some(pairs.into_iter().map(|(name, position)| (name, literal(source, position))).collect());

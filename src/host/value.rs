@@ -28,7 +28,9 @@ pub fn to_json(value: &Dynamic, what: &str) -> Result<Value> {
         Ok(Value::from(x))
     } else if let Ok(x) = value.as_float() {
         serde_json::Number::from_f64(x).map(Value::Number).ok_or_else(|| {
-            Error::new(Code::OutOfRange, format!("{what} is not finite")).fact("expected", "a finite number").fact("given", x)
+            Error::new(Code::OutOfRange, format!("{what} is not finite"))
+                .fact("expected", "a finite number")
+                .fact("given", x)
         })
     } else if value.is_string() || value.is_char() {
         Ok(Value::String(value.to_string()))
@@ -48,7 +50,9 @@ pub fn from_json(value: &Value) -> Dynamic {
         Value::Number(x) => x.as_i64().map_or_else(|| Dynamic::from(x.as_f64().unwrap_or(f64::NAN)), Dynamic::from),
         Value::String(x) => Dynamic::from(x.clone()),
         Value::Array(items) => Dynamic::from_array(items.iter().map(from_json).collect()),
-        Value::Object(pairs) => Dynamic::from_map(pairs.iter().map(|(k, v)| (k.as_str().into(), from_json(v))).collect()),
+        Value::Object(pairs) => {
+            Dynamic::from_map(pairs.iter().map(|(k, v)| (k.as_str().into(), from_json(v))).collect())
+        }
     }
 }
 

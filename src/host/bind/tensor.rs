@@ -37,7 +37,8 @@ fn shape_of(shape: &Array) -> Result<Vec<usize>> {
     let dims: Vec<usize> = shape.iter().map(one).collect::<Result<_>>()?;
     let size = dims.iter().try_fold(1usize, |size, d| size.checked_mul(*d)).filter(|size| *size <= LARGEST);
     size.map(|_| dims).ok_or_else(|| {
-        Error::new(Code::TooLarge, "the tensor would be too large").fact("expected", format!("at most {LARGEST} elements"))
+        Error::new(Code::TooLarge, "the tensor would be too large")
+            .fact("expected", format!("at most {LARGEST} elements"))
     })
 }
 
