@@ -165,7 +165,8 @@ fn explain(error: &EvalAltResult, engine: &Engine, source: &str) -> Error {
                 .fact("given", index)
         }
         E::ErrorIndexingType(name, _) => {
-            Error::new(Code::WrongType, "this value has no elements to index").fact("given", types(name))
+            let given = name.split(" [").next().unwrap_or(name);
+            Error::new(Code::WrongType, "this value has no elements to index").fact("given", types(given))
         }
         E::ErrorFor(_) => {
             Error::new(Code::WrongType, "`for` needs an array, a range, a string or a map's keys or values")
@@ -267,6 +268,9 @@ fn unknown_variable(engine: &Engine, name: &str, source: &str) -> Error {
     if functions.iter().any(|f| f.namespace == name) {
         return error.help(format!("`{name}` is a namespace: write `{name}::..`"));
     }
+    if functions.iter().any(|f| f.path() == name) {
+        return error.help(format!("it is a function: `{name}(..)`"));
+    }
     let words: Vec<&str> =
         source.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).collect();
     let declares = |word: &str| ["let", "const", "for", "as"].contains(&word);
@@ -277,24 +281,27 @@ fn unknown_variable(engine: &Engine, name: &str, source: &str) -> Error {
     }
 }
 
-/// The error for a property that a native value does not have, from rhai's text.
+/// The error for a property that a value does not have, from rhai's text: the property is the first name in quotes, the
+/// type the second.
 fn property(engine: &Engine, text: &str) -> Error {
-    let name = text.split('\'').nth(1).unwrap_or_default();
-    let kind = text.rsplit('\'').nth(1).map(script_name).unwrap_or_default();
+    let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
+    let [name, kind, ..] = quoted.as_slice() else { return Error::new(Code::UnknownName, lower_first(text)) };
+    let kind = script_name(kind);
     let functions = functions(engine, false);
-    let of = |f: &&Function| f.params.first().is_some_and(|(_, first)| *first == kind);
-    let known: BTreeSet<&str> =
-        functions.iter().filter(of).map(|f| f.name.as_str()).filter(|n| n.starts_with(char::is_alphabetic)).collect();
-    if name.is_empty() || kind.is_empty() {
-        return Error::new(Code::UnknownName, lower_first(text));
+    let part = |f: &&Function| matches!(f.kind, Kind::Property | Kind::Method);
+    let of: Vec<&Function> =
+        functions.iter().filter(part).filter(|f| f.params.first().is_some_and(|p| p.1 == kind)).collect();
+    let error = Error::new(Code::UnknownName, format!("{kind} has no property `{name}`"));
+    match of.iter().find(|f| f.name == *name) {
+        Some(f) if f.kind == Kind::Method => error.help(format!("it is a method: `{}`", f.signature())),
+        Some(_) => Error::new(Code::Failed, format!("`{name}` of {kind} cannot be set")),
+        None => {
+            let known: BTreeSet<&str> = of.iter().map(|f| f.name.as_str()).collect();
+            let known: Vec<&str> = known.into_iter().collect();
+            let error = if known.is_empty() { error } else { error.fact("known", known.join(", ")) };
+            nearest(name, &known).map_or(error.clone(), |near| error.help(format!("did you mean `{near}`?")))
+        }
     }
-    let known: Vec<&str> = known.into_iter().collect();
-    let mut error = Error::unknown(Code::UnknownName, "property", name, &known);
-    error.message = format!("{kind} has no property `{name}`");
-    if known.contains(&name) {
-        error.help = Some(format!("it is a method: `.{name}(..)`"));
-    }
-    error
 }
 
 /// rhai's names of types in the words of scripts: `&str | ImmutableString | String` is a string.

@@ -1,5 +1,6 @@
-//! Script values as JSON and back, and as text that a person can read.
+//! Script values as JSON and back, as text that a person can read, and tensors as arrays.
 
+use candle_core::{DType, Tensor};
 use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
 use serde::Serialize;
 use serde_json::Value;
@@ -69,4 +70,24 @@ pub fn to_script(value: &impl Serialize) -> Result<Dynamic> {
 pub fn readable(ctx: &NativeCallContext, value: Dynamic) -> String {
     let plain = value.to_string();
     ctx.call_native_fn::<ImmutableString>("to_string", (value,)).map_or(plain, String::from)
+}
+
+/// Nested arrays of a tensor's values.
+pub fn nested(values: &[f32], dims: &[usize]) -> Dynamic {
+    match dims {
+        [] => Dynamic::from(values.first().copied().map_or(0.0, f64::from)),
+        [_] => Dynamic::from_array(values.iter().map(|x| Dynamic::from(f64::from(*x))).collect()),
+        [n, rest @ ..] => {
+            let size = rest.iter().product::<usize>();
+            Dynamic::from_array((0..*n).map(|i| nested(&values[i * size..(i + 1) * size], rest)).collect())
+        }
+    }
+}
+
+/// The values of a tensor in row-major order, as f32.
+///
+/// # Errors
+/// `internal` when candle cannot copy it, which does not happen on the CPU.
+pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
 }

@@ -5,8 +5,8 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, FLOAT, FuncRegistration, INT, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
-use crate::host::bind::tensor::values;
 use crate::host::raise::{At, Raised, count, wrong_type};
+use crate::host::value::values;
 
 type T = candle_core::Tensor;
 type Unary = fn(&T) -> candle_core::Result<T>;
