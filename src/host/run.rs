@@ -53,6 +53,14 @@ pub fn parse(engine: &Engine, session: &Session, name: &str, text: &str) -> Resu
     Ok(ast)
 }
 
+/// The tree with constants folded and dead branches cut, and still with the name of its source, which rhai drops.
+pub fn optimize(engine: &Engine, ast: AST) -> AST {
+    let source = ast.source().unwrap_or_default().to_string();
+    let mut ast = engine.optimize_ast(&Scope::new(), ast, OptimizationLevel::Simple);
+    ast.set_source(source);
+    ast
+}
+
 /// Compiles a script and checks that everything it calls exists.
 ///
 /// # Errors
@@ -60,7 +68,7 @@ pub fn parse(engine: &Engine, session: &Session, name: &str, text: &str) -> Resu
 pub fn compile(engine: &Engine, session: &Session, name: &str, text: &str) -> Result<AST, Box<Report>> {
     let ast = parse(engine, session, name, text)?;
     preflight::check(engine, session, &ast)?;
-    Ok(engine.optimize_ast(&Scope::new(), ast, OptimizationLevel::Simple))
+    Ok(optimize(engine, ast))
 }
 
 /// Runs a script to its end.
