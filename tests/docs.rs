@@ -10,7 +10,8 @@ use saerun::host::{Session, engine, run};
 
 /// A session in a fresh project folder.
 fn session(root: &Path) -> Arc<Session> {
-    let setup = Setup { root: root.to_path_buf(), stem: "example".into(), quiet: true, use_cache: true, ..Setup::default() };
+    let setup =
+        Setup { root: root.to_path_buf(), stem: "example".into(), quiet: true, use_cache: true, ..Setup::default() };
     Arc::new(Session::new(setup).expect("a plain name"))
 }
 

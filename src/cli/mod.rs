@@ -67,7 +67,9 @@ pub fn main() -> u8 {
         (Some(Verb::Params { file }), _) => params::params(&file),
         (Some(Verb::Doc(arguments)), _) => doc::doc(&arguments),
         (Some(Verb::Clean), _) => clean::clean(),
-        (None, None) => Err(Failure::usage(Error::new(crate::error::Code::Failed, "which script?").help("saerun --help"))),
+        (None, None) => {
+            Err(Failure::usage(Error::new(crate::error::Code::Failed, "which script?").help("saerun --help")))
+        }
     };
     match outcome {
         Ok(()) => 0,
@@ -99,7 +101,8 @@ impl From<Error> for Failure {
 
 /// An error that belongs to no line of a script, in the form of the others.
 fn plain(error: &Error) -> String {
-    let mut group = annotate_snippets::Group::with_title(Level::ERROR.primary_title(&error.message).id(error.code.name()));
+    let mut group =
+        annotate_snippets::Group::with_title(Level::ERROR.primary_title(&error.message).id(error.code.name()));
     for (name, value) in &error.facts {
         group = group.element(Level::NOTE.with_name(name.as_str()).message(value));
     }

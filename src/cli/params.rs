@@ -12,10 +12,8 @@ pub(super) fn params(file: &Path) -> Result<(), Failure> {
     let (name, text) = host::read(file).map_err(Failure::usage)?;
     let session = Arc::new(Session::new(Setup { root: project()?, stem: "params".to_string(), ..Setup::default() })?);
     let engine = engine(&session);
-    let ast = host::compile(&engine, &session, &name, &text).map_err(|report| Failure {
-        text: report.draw(&session),
-        exit_code: report.error.code.exit_code(),
-    })?;
+    let ast = host::parse(&engine, &session, &name, &text)
+        .map_err(|report| Failure { text: report.draw(&session), exit_code: report.error.code.exit_code() })?;
     let declared = preflight::declared(&ast, &text).unwrap_or_default();
     if declared.is_empty() {
         anstream::eprintln!("{name} declares no parameters");

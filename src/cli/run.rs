@@ -69,10 +69,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         progress: !arguments.no_progress,
         stop,
     })?);
-    host::run(&session, &name, &text).map_err(|report| Failure {
-        text: report.draw(&session),
-        exit_code: report.error.code.exit_code(),
-    })?;
+    host::run(&session, &name, &text)
+        .map_err(|report| Failure { text: report.draw(&session), exit_code: session.exit_code(&report.error) })?;
     leave_record(&session, &name)?;
     Ok(())
 }

@@ -47,14 +47,17 @@ impl Report {
             let (next, source, position, text) = match inner {
                 EvalAltResult::ErrorInFunctionCall(name, source, next, position) => {
                     let closure = name.starts_with("anon$");
-                    let text = if closure { "in this closure".to_string() } else { format!("in this call of `{name}`") };
+                    let text =
+                        if closure { "in this closure".to_string() } else { format!("in this call of `{name}`") };
                     (next, source, position, text)
                 }
-                EvalAltResult::ErrorInModule(name, next, position) => (next, name, position, "in this import".to_string()),
+                EvalAltResult::ErrorInModule(name, next, position) => {
+                    (next, name, position, "in this import".to_string())
+                }
                 _ => break,
             };
             if let Some(place) = place(&file, *position)
-                && frames.last().is_none_or(|(last, _)| *last != place)
+                && frames.iter().all(|(frame, _)| *frame != place)
             {
                 frames.push((place, text));
             }
@@ -72,9 +75,10 @@ impl Report {
 
     /// The report as text, in the manner of rustc; with terminal colors, which the printing stream strips if need be.
     pub fn draw(&self, session: &Session) -> String {
-        let mut group = Level::ERROR.primary_title(self.error.message.clone()).id(self.error.code.name()).elements(
-            Vec::<Snippet<annotate_snippets::Annotation>>::new(),
-        );
+        let mut group = Level::ERROR
+            .primary_title(self.error.message.clone())
+            .id(self.error.code.name())
+            .elements(Vec::<Snippet<annotate_snippets::Annotation>>::new());
         let mut files: Vec<&str> = Vec::new();
         for place in self.place.iter().chain(self.frames.iter().map(|(place, _)| place)) {
             if !files.contains(&place.file.as_str()) {
@@ -161,12 +165,16 @@ fn explain(error: &EvalAltResult, engine: &Engine, source: &str) -> Error {
                 .fact("given", index)
         }
         E::ErrorIndexingType(name, _) => {
-            Error::new(Code::WrongType, "this value has no elements to index").fact("given", types(name))
+            let given = name.split(" [").next().unwrap_or(name);
+            Error::new(Code::WrongType, "this value has no elements to index").fact("given", types(given))
         }
-        E::ErrorFor(_) => Error::new(Code::WrongType, "`for` needs an array, a range, a string or a map's keys or values"),
+        E::ErrorFor(_) => {
+            Error::new(Code::WrongType, "`for` needs an array, a range, a string or a map's keys or values")
+        }
         E::ErrorParsing(parse, _) => syntax(parse, engine, source),
-        E::ErrorStackOverflow(_) => Error::new(Code::TooLarge, "calls are nested too deeply")
-            .help("does a function call itself without end?"),
+        E::ErrorStackOverflow(_) => {
+            Error::new(Code::TooLarge, "calls are nested too deeply").help("does a function call itself without end?")
+        }
         other => {
             let text = other.to_string();
             let text = text.lines().next().unwrap_or_default();
@@ -260,7 +268,11 @@ fn unknown_variable(engine: &Engine, name: &str, source: &str) -> Error {
     if functions.iter().any(|f| f.namespace == name) {
         return error.help(format!("`{name}` is a namespace: write `{name}::..`"));
     }
-    let words: Vec<&str> = source.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).collect();
+    if functions.iter().any(|f| f.path() == name) {
+        return error.help(format!("it is a function: `{name}(..)`"));
+    }
+    let words: Vec<&str> =
+        source.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).collect();
     let declares = |word: &str| ["let", "const", "for", "as"].contains(&word);
     let known: Vec<&str> = words.windows(2).filter(|w| declares(w[0])).map(|w| w[1]).filter(|w| *w != name).collect();
     match nearest(name, &known) {
@@ -269,23 +281,27 @@ fn unknown_variable(engine: &Engine, name: &str, source: &str) -> Error {
     }
 }
 
-/// The error for a property that a native value does not have, from rhai's text.
+/// The error for a property that a value does not have, from rhai's text: the property is the first name in quotes, the
+/// type the second.
 fn property(engine: &Engine, text: &str) -> Error {
-    let name = text.split('\'').nth(1).unwrap_or_default();
-    let kind = text.rsplit('\'').nth(1).map(script_name).unwrap_or_default();
+    let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
+    let [name, kind, ..] = quoted.as_slice() else { return Error::new(Code::UnknownName, lower_first(text)) };
+    let kind = script_name(kind);
     let functions = functions(engine, false);
-    let of = |f: &&Function| f.params.first().is_some_and(|(_, first)| *first == kind);
-    let known: BTreeSet<&str> = functions.iter().filter(of).map(|f| f.name.as_str()).filter(|n| n.starts_with(char::is_alphabetic)).collect();
-    if name.is_empty() || kind.is_empty() {
-        return Error::new(Code::UnknownName, lower_first(text));
+    let part = |f: &&Function| matches!(f.kind, Kind::Property | Kind::Method);
+    let of: Vec<&Function> =
+        functions.iter().filter(part).filter(|f| f.params.first().is_some_and(|p| p.1 == kind)).collect();
+    let error = Error::new(Code::UnknownName, format!("{kind} has no property `{name}`"));
+    match of.iter().find(|f| f.name == *name) {
+        Some(f) if f.kind == Kind::Method => error.help(format!("it is a method: `{}`", f.signature())),
+        Some(_) => Error::new(Code::Failed, format!("`{name}` of {kind} cannot be set")),
+        None => {
+            let known: BTreeSet<&str> = of.iter().map(|f| f.name.as_str()).collect();
+            let known: Vec<&str> = known.into_iter().collect();
+            let error = if known.is_empty() { error } else { error.fact("known", known.join(", ")) };
+            nearest(name, &known).map_or(error.clone(), |near| error.help(format!("did you mean `{near}`?")))
+        }
     }
-    let known: Vec<&str> = known.into_iter().collect();
-    let mut error = Error::unknown(Code::UnknownName, "property", name, &known);
-    error.message = format!("{kind} has no property `{name}`");
-    if known.contains(&name) {
-        error.help = Some(format!("it is a method: `.{name}(..)`"));
-    }
-    error
 }
 
 /// rhai's names of types in the words of scripts: `&str | ImmutableString | String` is a string.
@@ -298,7 +314,9 @@ fn types(names: &str) -> String {
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match (chars.next(), chars.clone().next()) {
-        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => first.to_lowercase().chain(chars).collect(),
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
+            first.to_lowercase().chain(chars).collect()
+        }
         _ => text.to_string(),
     }
 }

@@ -201,7 +201,8 @@ pub fn definitions(functions: &[Function]) -> String {
         let params: Vec<_> = function.params.iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
         let get = if function.kind == Kind::Property { "get " } else { "" };
         let _ = write!(out, "fn {get}{}({})", function.path(), params.join(", "));
-        let _ = if function.returns.is_empty() { writeln!(out, ";") } else { writeln!(out, " -> {};", function.returns) };
+        let _ =
+            if function.returns.is_empty() { writeln!(out, ";") } else { writeln!(out, " -> {};", function.returns) };
     }
     out
 }

@@ -9,6 +9,7 @@ use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Share
 use crate::error::{Code, Error, Result};
 use crate::host::console::locked;
 use crate::host::raise::raise;
+use crate::host::run::optimize;
 use crate::host::session::Session;
 
 /// Resolves imports for one run, and records every imported file in its session.
@@ -74,6 +75,7 @@ impl ModuleResolver for Jail {
         let scope = Scope::new();
         let mut ast = engine.compile_with_scope(&scope, &text).map_err(|error| within(error.into()))?;
         ast.set_source(&name);
+        let ast = optimize(engine, ast);
         locked(&self.loaded).insert(name.clone(), None);
         let module = Module::eval_ast_as_new(scope, &ast, engine).map_err(within);
         let mut loaded = locked(&self.loaded);

@@ -51,7 +51,8 @@ pub fn engine(session: &Arc<Session>) -> Engine {
     bind::register(&mut engine);
 
     engine.set_fast_operators(false);
-    engine.set_optimization_level(OptimizationLevel::Simple);
+    // `run::compile` checks the tree as it was written, dead branches included, and optimizes it then.
+    engine.set_optimization_level(OptimizationLevel::None);
     engine.set_strict_variables(true);
     engine.set_max_call_levels(256);
     engine.set_max_expr_depths(256, 128);

@@ -9,6 +9,7 @@ use crate::error::{Code, Error};
 use crate::host::diagnostic::{Place, Report, unknown_function};
 use crate::host::docs::{Function, Kind, functions};
 use crate::host::jail;
+use crate::host::run::parse;
 use crate::host::session::Session;
 
 /// Checks a compiled script and everything that it imports by a literal path.
@@ -64,72 +65,88 @@ fn check_file(
         let place = line.map(|line| Place { file: file.clone(), line, column });
         Box::new(Report { error, place, frames: Vec::new() })
     };
-    let mut imported: Vec<(String, Vec<String>)> = Vec::new();
+    let mut imported: Vec<(String, Vec<Defined>)> = Vec::new();
     for (path, alias, position) in imports(ast) {
         let (name, text) = jail::locate(session, Some(&file), &path).map_err(|error| at(error, position))?;
-        session.add_source(&name, &text);
-        let mut module = engine
-            .compile(&text)
-            .map_err(|error| Box::new(Report::new(&error.into(), &name, engine, session)))?;
-        module.set_source(&name);
-        imported.push((alias, module.iter_functions().map(|f| f.name.to_string()).collect()));
+        let module = parse(engine, session, &name, &text)?;
+        imported.push((alias, defined_in(&module)));
         check_file(engine, session, &module, known, seen)?;
     }
     seen.keys.extend(keys(ast));
-    let defined: Vec<String> = ast.iter_functions().map(|f| f.name.to_string()).collect();
+    let defined = defined_in(ast);
     for call in calls(ast) {
         if KEYWORDS.contains(&call.name.as_str()) || call.name.starts_with("anon$") {
             continue;
         }
-        let fits = |f: &Function| f.name == call.name && (!call.method || f.params.len() == call.arguments + 1);
-        let exists = match call.namespace.as_slice() {
+        let closure = call.method && seen.keys.contains(&call.name);
+        let wrong = match call.namespace.as_slice() {
+            [] if closure => None,
             [] => {
-                let global = known.iter().any(|f| {
-                    fits(f) && (f.namespace.is_empty() || f.kind != Kind::Function)
-                });
-                let closure = call.method && seen.keys.contains(&call.name);
-                global || closure || defined.contains(&call.name)
+                let global = |f: &&Function| f.namespace.is_empty() || f.kind != Kind::Function;
+                let native: Vec<&Function> = known.iter().filter(|f| f.name == call.name).filter(global).collect();
+                finding(&call, known, &native, &defined)
             }
             [space] => match imported.iter().find(|(alias, _)| alias == space) {
-                Some((_, names)) => names.contains(&call.name),
-                None => space == "global" || known.iter().any(|f| f.namespace == *space && f.name == call.name),
+                Some((_, theirs)) => finding(&call, &[], &[], theirs),
+                None if space == "global" => None,
+                None => {
+                    let of = |f: &&Function| f.namespace == *space && f.name == call.name;
+                    finding(&call, known, &known.iter().filter(of).collect::<Vec<_>>(), &[])
+                }
             },
-            _ => true,
+            _ => None,
         };
-        if !exists {
-            let path = call.namespace.iter().chain([&call.name]).cloned().collect::<Vec<_>>().join("::");
-            return Err(at(missing(known, &call, &path, &defined, &imported), call.position));
+        if let Some(error) = wrong {
+            return Err(at(error, call.position));
         }
     }
     Ok(())
 }
 
-/// The error for a call of something that does not exist.
-fn missing(
-    known: &[Function],
-    call: &Call,
-    path: &str,
-    defined: &[String],
-    imported: &[(String, Vec<String>)],
-) -> Error {
-    if let Some((alias, names)) = imported.iter().find(|(alias, _)| call.namespace.first() == Some(alias)) {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        return Error::unknown(Code::UnknownFunction, &format!("function of the import `{alias}`:"), &call.name, &names);
+/// A function of a script: its name and how many parameters it has.
+type Defined = (String, usize);
+
+fn defined_in(ast: &AST) -> Vec<Defined> {
+    ast.iter_functions().map(|f| (f.name.to_string(), f.params.len())).collect()
+}
+
+/// What is wrong with a call, given the native functions and the script functions that it may mean.
+fn finding(call: &Call, known: &[Function], native: &[&Function], defined: &[Defined]) -> Option<Error> {
+    let given = call.arguments + usize::from(call.method);
+    let own: Vec<&Defined> = defined.iter().filter(|(name, _)| *name == call.name).collect();
+    if native.iter().any(|f| f.params.len() == given) || own.iter().any(|(_, n)| *n == call.arguments) {
+        return None;
     }
-    let same = |f: &&Function| f.name == call.name && f.kind == Kind::Method;
-    if let (true, Some(f)) = (call.method, known.iter().find(same)) {
-        return Error::new(Code::WrongType, format!("no method `{}` takes {} arguments", call.name, call.arguments))
-            .fact("expected", f.signature());
+    let path = call.namespace.iter().chain([&call.name]).cloned().collect::<Vec<_>>().join("::");
+    if native.is_empty() && own.is_empty() {
+        let names: Vec<String> = defined.iter().map(|(name, _)| name.clone()).collect();
+        let mut error = unknown_function(known, &path, None, &names);
+        if known.is_empty() {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            error = Error::unknown(Code::UnknownFunction, "function", &call.name, &names);
+            error.message = format!("unknown function `{path}`");
+        }
+        if call.method {
+            error.message = format!("unknown method `{}`", call.name);
+        }
+        return Some(error);
     }
-    let mut error = unknown_function(known, path, None, defined);
-    if call.method {
-        error.message = format!("unknown method `{}`", call.name);
-    }
-    error
+    let mut takes: Vec<String> = native.iter().map(|f| f.signature()).collect();
+    takes.extend(own.iter().map(|(name, n)| format!("{name} with {n} argument{}", plural(*n))));
+    takes.dedup();
+    takes.truncate(4);
+    let (what, n) = (if call.method { "method" } else { "function" }, call.arguments);
+    let message = format!("no {what} `{path}` takes {n} argument{}", plural(n));
+    Some(Error::new(Code::WrongType, message).fact("expected", takes.join("\n")))
+}
+
+fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
 }
 
 /// What looks like a call and is part of the language.
-const KEYWORDS: [&str; 9] = ["print", "debug", "type_of", "call", "curry", "Fn", "is_def_var", "is_def_fn", "is_shared"];
+const KEYWORDS: [&str; 9] =
+    ["print", "debug", "type_of", "call", "curry", "Fn", "is_def_var", "is_def_fn", "is_shared"];
 
 /// Every call of a script, function bodies and closures included, in the order of their positions.
 fn calls(ast: &AST) -> Vec<Call> {
@@ -184,8 +201,8 @@ fn imports(ast: &AST) -> Vec<(String, String, Position)> {
     found
 }
 
-/// The parameters that a script declares, with their defaults as source text, in alphabetical order; read from the
-/// syntax tree, so nothing runs. `None` when it declares none.
+/// The parameters that a script declares, with their defaults as source text, in their order there; read from the
+/// syntax tree, so nothing runs; the tree must not be optimized. `None` when it declares none.
 pub fn declared(ast: &AST, source: &str) -> Option<Vec<(String, String)>> {
     let mut found = None;
     ast.walk(&mut |path: &[ASTNode]| {
@@ -198,12 +215,6 @@ pub fn declared(ast: &AST, source: &str) -> Option<Vec<(String, String)>> {
         }
         let pairs: Vec<(String, Position)> = match call.args.first() {
             Some(Expr::Map(map, _)) => map.0.iter().map(|(k, v)| (k.name.to_string(), v.start_position())).collect(),
-            Some(Expr::DynamicConstant(map, _)) => {
-                let map = map.read_lock::<rhai::Map>();
-                let text = |v: &rhai::Dynamic| crate::host::value::to_json(v, "").map_or(v.to_string(), |v| v.to_string());
-                found = map.map(|map| map.iter().map(|(k, v)| (k.to_string(), text(v))).collect());
-                return false;
-            }
             _ => return true,
         };
         found = Some(pairs.into_iter().map(|(name, position)| (name, literal(source, position))).collect());

@@ -108,7 +108,10 @@ pub fn describe(value: &Dynamic) -> String {
         let short: String = text.chars().take(40).collect();
         format!("{kind} {short:?}{}", if short.len() < text.len() { "..." } else { "" })
     } else {
-        format!("{} {kind}", if kind.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) { "an" } else { "a" })
+        format!(
+            "{} {kind}",
+            if kind.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) { "an" } else { "a" }
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rhai::{AST, Engine, EvalAltResult, Scope};
+use rhai::{AST, Engine, EvalAltResult, OptimizationLevel, Scope};
 
 use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
@@ -40,18 +40,35 @@ pub fn read(path: &Path) -> crate::error::Result<(String, String)> {
     }
 }
 
-/// Compiles a script and checks that everything it calls exists.
+/// Compiles a script as it was written.
 ///
 /// # Errors
-/// A report of the first finding.
-pub fn compile(engine: &Engine, session: &Session, name: &str, text: &str) -> Result<AST, Box<Report>> {
+/// A report of the first place that does not parse.
+pub fn parse(engine: &Engine, session: &Session, name: &str, text: &str) -> Result<AST, Box<Report>> {
     session.add_source(name, text);
     let mut ast = engine
         .compile(text)
         .map_err(|error| Box::new(Report::new(&EvalAltResult::from(error), name, engine, session)))?;
     ast.set_source(name);
-    preflight::check(engine, session, &ast)?;
     Ok(ast)
+}
+
+/// The tree with constants folded and dead branches cut, and still with the name of its source, which rhai drops.
+pub fn optimize(engine: &Engine, ast: AST) -> AST {
+    let source = ast.source().unwrap_or_default().to_string();
+    let mut ast = engine.optimize_ast(&Scope::new(), ast, OptimizationLevel::Simple);
+    ast.set_source(source);
+    ast
+}
+
+/// Compiles a script and checks that everything it calls exists.
+///
+/// # Errors
+/// A report of the first finding.
+pub fn compile(engine: &Engine, session: &Session, name: &str, text: &str) -> Result<AST, Box<Report>> {
+    let ast = parse(engine, session, name, text)?;
+    preflight::check(engine, session, &ast)?;
+    Ok(optimize(engine, ast))
 }
 
 /// Runs a script to its end.
@@ -75,7 +92,9 @@ pub fn run(session: &Arc<Session>, name: &str, text: &str) -> Result<(), Box<Rep
         let thread = std::thread::Builder::new().name("script".to_string()).stack_size(STACK).spawn_scoped(scope, work);
         match thread {
             Ok(thread) => thread.join().unwrap_or_else(|_| Err(bug("a panic stopped the script"))),
-            Err(error) => Err(Box::new(Report::bare(Error::new(Code::TooLarge, format!("no thread for the script: {error}"))))),
+            Err(error) => {
+                Err(Box::new(Report::bare(Error::new(Code::TooLarge, format!("no thread for the script: {error}")))))
+            }
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 
@@ -56,6 +56,7 @@ pub struct Session {
     notes: Mutex<Vec<String>>,
     sources: Mutex<BTreeMap<String, Arc<str>>>,
     engine: OnceLock<Weak<Engine>>,
+    misuse: AtomicBool,
 }
 
 /// The session of the engine that makes this call.
@@ -83,6 +84,7 @@ impl Session {
             notes: Mutex::new(Vec::new()),
             sources: Mutex::new(BTreeMap::new()),
             engine: OnceLock::new(),
+            misuse: AtomicBool::new(false),
         })
     }
 
@@ -209,6 +211,16 @@ impl Session {
     /// The resolved parameters: an empty map when the script declares none.
     pub fn params(&self) -> Value {
         locked(&self.params).clone().unwrap_or_else(|| Value::Object(serde_json::Map::new()))
+    }
+
+    /// Says that the command line is to blame for what fails now, not the script.
+    pub fn blame_command_line(&self) {
+        self.misuse.store(true, Ordering::Relaxed);
+    }
+
+    /// The exit code that a failure of this run stands for.
+    pub fn exit_code(&self, error: &Error) -> u8 {
+        if self.misuse.load(Ordering::Relaxed) { 2 } else { error.code.exit_code() }
     }
 
     /// Keeps the text of a source file, for reports and digests; `name` is its path inside the project.

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::TensorView;
 
 use crate::error::{Code, Error, Result};
-use crate::host::bind::tensor::values;
+use crate::host::value::values;
 use crate::store::write_atomic;
 
 /// Reads a tensor as f32; `shown` is the path as the script wrote it, `name` one of several in the file.

@@ -1,5 +1,6 @@
-//! Script values as JSON and back, and as text that a person can read.
+//! Script values as JSON and back, as text that a person can read, and tensors as arrays.
 
+use candle_core::{DType, Tensor};
 use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
 use serde::Serialize;
 use serde_json::Value;
@@ -28,7 +29,9 @@ pub fn to_json(value: &Dynamic, what: &str) -> Result<Value> {
         Ok(Value::from(x))
     } else if let Ok(x) = value.as_float() {
         serde_json::Number::from_f64(x).map(Value::Number).ok_or_else(|| {
-            Error::new(Code::OutOfRange, format!("{what} is not finite")).fact("expected", "a finite number").fact("given", x)
+            Error::new(Code::OutOfRange, format!("{what} is not finite"))
+                .fact("expected", "a finite number")
+                .fact("given", x)
         })
     } else if value.is_string() || value.is_char() {
         Ok(Value::String(value.to_string()))
@@ -48,7 +51,9 @@ pub fn from_json(value: &Value) -> Dynamic {
         Value::Number(x) => x.as_i64().map_or_else(|| Dynamic::from(x.as_f64().unwrap_or(f64::NAN)), Dynamic::from),
         Value::String(x) => Dynamic::from(x.clone()),
         Value::Array(items) => Dynamic::from_array(items.iter().map(from_json).collect()),
-        Value::Object(pairs) => Dynamic::from_map(pairs.iter().map(|(k, v)| (k.as_str().into(), from_json(v))).collect()),
+        Value::Object(pairs) => {
+            Dynamic::from_map(pairs.iter().map(|(k, v)| (k.as_str().into(), from_json(v))).collect())
+        }
     }
 }
 
@@ -65,4 +70,24 @@ pub fn to_script(value: &impl Serialize) -> Result<Dynamic> {
 pub fn readable(ctx: &NativeCallContext, value: Dynamic) -> String {
     let plain = value.to_string();
     ctx.call_native_fn::<ImmutableString>("to_string", (value,)).map_or(plain, String::from)
+}
+
+/// Nested arrays of a tensor's values.
+pub fn nested(values: &[f32], dims: &[usize]) -> Dynamic {
+    match dims {
+        [] => Dynamic::from(values.first().copied().map_or(0.0, f64::from)),
+        [_] => Dynamic::from_array(values.iter().map(|x| Dynamic::from(f64::from(*x))).collect()),
+        [n, rest @ ..] => {
+            let size = rest.iter().product::<usize>();
+            Dynamic::from_array((0..*n).map(|i| nested(&values[i * size..(i + 1) * size], rest)).collect())
+        }
+    }
+}
+
+/// The values of a tensor in row-major order, as f32.
+///
+/// # Errors
+/// `internal` when candle cannot copy it, which does not happen on the CPU.
+pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
 }

@@ -27,7 +27,7 @@ pub mod params {
     #[rhai_fn(return_raw)]
     pub fn params(ctx: NativeCallContext, defaults: Map) -> Raised<Map> {
         let session = session(&ctx);
-        let resolved = resolve(defaults, session.overrides()).at(&ctx)?;
+        let resolved = resolve(defaults, session.overrides()).inspect_err(|_| session.blame_command_line()).at(&ctx)?;
         let json = to_json(&Dynamic::from_map(resolved.clone()), "params").at(&ctx)?;
         session.set_params(json).at(&ctx)?;
         Ok(resolved)
@@ -73,8 +73,8 @@ fn parse(text: &str) -> Value {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
         "()" => Value::Null,
-        _ => number().filter(|value| !value.is_null()).unwrap_or_else(|| {
-            serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_string()))
-        }),
+        _ => number()
+            .filter(|value| !value.is_null())
+            .unwrap_or_else(|| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_string()))),
     }
 }

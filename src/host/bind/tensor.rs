@@ -10,6 +10,7 @@ use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count, numbers, wrong_type};
 use crate::host::session::session;
 use crate::host::tensor_file;
+use crate::host::value::{nested, values};
 use crate::rng::Rng;
 
 /// The most elements a tensor made by a script may have: 16 GiB of f32.
@@ -37,7 +38,8 @@ fn shape_of(shape: &Array) -> Result<Vec<usize>> {
     let dims: Vec<usize> = shape.iter().map(one).collect::<Result<_>>()?;
     let size = dims.iter().try_fold(1usize, |size, d| size.checked_mul(*d)).filter(|size| *size <= LARGEST);
     size.map(|_| dims).ok_or_else(|| {
-        Error::new(Code::TooLarge, "the tensor would be too large").fact("expected", format!("at most {LARGEST} elements"))
+        Error::new(Code::TooLarge, "the tensor would be too large")
+            .fact("expected", format!("at most {LARGEST} elements"))
     })
 }
 
@@ -56,26 +58,6 @@ fn row_range(tensor: &candle_core::Tensor, from: INT, to: INT) -> Result<(usize,
     Err(Error::new(Code::OutOfRange, "the rows are outside the tensor")
         .fact("expected", format!("0 <= from <= to <= {n}"))
         .fact("given", format!("from {from}, to {to}")))
-}
-
-/// Nested arrays of a tensor's values.
-fn to_nested(values: &[f32], dims: &[usize]) -> Dynamic {
-    match dims {
-        [] => Dynamic::from(values.first().copied().map_or(0.0, f64::from)),
-        [_] => Dynamic::from_array(values.iter().map(|x| Dynamic::from(f64::from(*x))).collect()),
-        [n, rest @ ..] => {
-            let size = rest.iter().product::<usize>();
-            Dynamic::from_array((0..*n).map(|i| to_nested(&values[i * size..(i + 1) * size], rest)).collect())
-        }
-    }
-}
-
-/// The values of a tensor in row-major order, as f32.
-///
-/// # Errors
-/// `internal` when candle cannot copy it, which does not happen on the CPU.
-pub fn values(tensor: &candle_core::Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?)
 }
 
 /// The functions of the namespace `tensor`.
@@ -383,7 +365,7 @@ pub mod tensor {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn to_array(ctx: NativeCallContext, tensor: &mut Tensor) -> Raised<Dynamic> {
-        Ok(to_nested(&values(tensor).at(&ctx)?, tensor.dims()))
+        Ok(nested(&values(tensor).at(&ctx)?, tensor.dims()))
     }
 
     /// The value of a tensor of one element.

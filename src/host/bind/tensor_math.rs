@@ -5,8 +5,8 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, FLOAT, FuncRegistration, INT, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
-use crate::host::bind::tensor::values;
 use crate::host::raise::{At, Raised, count, wrong_type};
+use crate::host::value::values;
 
 type T = candle_core::Tensor;
 type Unary = fn(&T) -> candle_core::Result<T>;
@@ -35,14 +35,35 @@ fn documented(name: &str, params: &[&str], what: &str, holds: &str) -> FuncRegis
 /// `+ - * /` between tensors, and between tensors and numbers.
 fn operators(module: &mut Module) {
     let table: [(&str, Binary, &str, &str); 4] = [
-        ("+", |a, b| a.broadcast_add(b), "Adds elementwise, broadcasting", "assert_eq((1 + tensor::ones([2])).to_array(), [2.0, 2.0]);"),
-        ("-", |a, b| a.broadcast_sub(b), "Subtracts elementwise, broadcasting", "assert_eq((3 - tensor::ones([2])).to_array(), [2.0, 2.0]);"),
-        ("*", |a, b| a.broadcast_mul(b), "Multiplies elementwise, broadcasting", "assert_eq((tensor::ones([2]) * 2.5).to_array(), [2.5, 2.5]);"),
-        ("/", |a, b| a.broadcast_div(b), "Divides elementwise, broadcasting", "assert_eq((1 / (tensor::ones([2]) * 2)).to_array(), [0.5, 0.5]);"),
+        (
+            "+",
+            |a, b| a.broadcast_add(b),
+            "Adds elementwise, broadcasting",
+            "assert_eq((1 + tensor::ones([2])).to_array(), [2.0, 2.0]);",
+        ),
+        (
+            "-",
+            |a, b| a.broadcast_sub(b),
+            "Subtracts elementwise, broadcasting",
+            "assert_eq((3 - tensor::ones([2])).to_array(), [2.0, 2.0]);",
+        ),
+        (
+            "*",
+            |a, b| a.broadcast_mul(b),
+            "Multiplies elementwise, broadcasting",
+            "assert_eq((tensor::ones([2]) * 2.5).to_array(), [2.5, 2.5]);",
+        ),
+        (
+            "/",
+            |a, b| a.broadcast_div(b),
+            "Divides elementwise, broadcasting",
+            "assert_eq((1 / (tensor::ones([2]) * 2)).to_array(), [0.5, 0.5]);",
+        ),
     ];
     for (name, op, what, holds) in table {
         let what = format!("{what}; a number serves for a tensor.");
-        let doc = |a: &str, b: &str| documented(name, &[&format!("a: {a}"), &format!("b: {b}"), "Tensor"], &what, holds);
+        let doc =
+            |a: &str, b: &str| documented(name, &[&format!("a: {a}"), &format!("b: {b}"), "Tensor"], &what, holds);
         doc("Tensor", "Tensor").set_into_module(module, move |ctx: NativeCallContext, a: T, b: T| op(&a, &b).at(&ctx));
         doc("Tensor", "float").set_into_module(module, move |ctx: NativeCallContext, a: T, b: FLOAT| {
             scalar(b).and_then(|b| op(&a, &b)).at(&ctx)
@@ -62,7 +83,9 @@ fn operators(module: &mut Module) {
     for (name, wanted) in [("==", true), ("!=", false)] {
         let holds = "assert(tensor::eye(2) == tensor::eye(2)); assert(tensor::eye(2) != tensor::ones([2, 2]));";
         documented(name, &["a: Tensor", "b: Tensor", "bool"], "Whether shape and every value are equal.", holds)
-            .set_into_module(module, move |ctx: NativeCallContext, a: T, b: T| same(&a, &b).map(|s| s == wanted).at(&ctx));
+            .set_into_module(module, move |ctx: NativeCallContext, a: T, b: T| {
+                same(&a, &b).map(|s| s == wanted).at(&ctx)
+            });
     }
 }
 
@@ -140,7 +163,8 @@ fn not_empty(tensor: &T, what: &str) -> Result<()> {
     if tensor.elem_count() > 0 {
         return Ok(());
     }
-    Err(Error::new(Code::OutOfRange, format!("`{what}` of no elements is undefined")).fact("given", format!("{:?}", tensor.dims())))
+    Err(Error::new(Code::OutOfRange, format!("`{what}` of no elements is undefined"))
+        .fact("given", format!("{:?}", tensor.dims())))
 }
 
 /// The methods that are no elementwise function and no plain reduction.
