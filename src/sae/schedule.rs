@@ -61,9 +61,9 @@ pub struct Controller {
 }
 
 /// How fast the coefficient follows, per step.
-const RATE: f64 = 0.01;
+const RATE: f64 = 0.03;
 /// The immediate response.
-const DAMPING: f64 = 0.5;
+const DAMPING: f64 = 0.7;
 /// Weight of a new batch in the smoothed L0.
 const SMOOTHING: f64 = 0.1;
 /// The coefficient stays within this factor of its start value.
