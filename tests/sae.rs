@@ -85,7 +85,7 @@ fn product_agrees_with_three_loops() {
 #[test]
 fn encode_decode_and_transposition_agree_with_their_references() {
     // Ragged in every dimension: two token tiles, two latent tiles, a row length off the lanes.
-    let (n, d, d_sae) = (530, 21, 2100);
+    let (n, d, d_sae) = (1030, 21, 1100);
     let (x, w) = (normals(n * d, 1.0, 5), normals(d_sae * d, 0.3, 6));
     let bias = vec![-2.0f32; d_sae];
     let w = Rows::new(&w, d_sae, d).unwrap();
@@ -105,13 +105,13 @@ fn encode_decode_and_transposition_agree_with_their_references() {
 
 #[test]
 fn a_token_has_the_same_codes_in_any_company() {
-    let (n, d, d_sae) = (700, 24, 300);
+    let (n, d, d_sae) = (1100, 24, 300);
     let (x, w) = (normals(n * d, 1.0, 8), normals(d_sae * d, 0.3, 9));
     let w = Rows::new(&w, d_sae, d).unwrap();
     let (bias, shift) = (vec![-1.0f32; d_sae], vec![0.0; d]);
     let all = encode(&Padded::centered(&x, &shift), w, &bias, None).unwrap();
-    let alone = encode(&Padded::centered(&x[650 * d..651 * d], &shift), w, &bias, None).unwrap();
-    assert_eq!(all.token(650), alone.token(0));
+    let alone = encode(&Padded::centered(&x[1050 * d..1051 * d], &shift), w, &bias, None).unwrap();
+    assert_eq!(all.token(1050), alone.token(0));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn autograd(weights: &Weights, x: &[f32], l1: f64, norm: DecoderNorm) -> (f64, G
 
 #[test]
 fn loss_and_gradients_agree_with_autograd_both_ways() {
-    let (d, d_sae, n, l1) = (24, 300, 600, 0.07);
+    let (d, d_sae, n, l1) = (24, 300, 1100, 0.07);
     let x = normals(n * d, 1.0, 17);
     for norm in [DecoderNorm::Unit, DecoderNorm::Free] {
         let weights = weights(d, d_sae, norm);

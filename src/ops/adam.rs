@@ -5,6 +5,9 @@
 //! touches two rows (max max cosine) moves those rows by about `lr` per coordinate on that step, however small its coefficient, as
 //! long as nothing else moves them; on rows that fire, it competes with the reconstruction's gradient at its true size.
 
+// Loops over several slices by one index are what the compiler turns into registers.
+#![allow(clippy::needless_range_loop)]
+
 use super::simd::wide;
 
 /// PyTorch's default.

@@ -3,6 +3,9 @@
 //! The dense pre-activations exist one tile at a time. A token's codes do not depend on the tokens beside it: token tiles are
 //! padded with zero rows to one shape, and latent tiles are a property of the dictionary.
 
+// Loops over several slices by one index are what the compiler turns into registers.
+#![allow(clippy::needless_range_loop)]
+
 use std::cell::RefCell;
 
 use rayon::prelude::*;
@@ -13,9 +16,9 @@ use super::product::{Strided, product};
 use super::simd::wide;
 
 /// Tokens in a tile of the product.
-pub const TOKEN_TILE: usize = 512;
-/// Latents in a tile of the product: with [`TOKEN_TILE`], 4 MiB of pre-activations a thread.
-pub const LATENT_TILE: usize = 2048;
+pub const TOKEN_TILE: usize = 1024;
+/// Latents in a tile of the product: with [`TOKEN_TILE`], 4 MiB of pre-activations a thread. Tall tiles pack the weights less often.
+pub const LATENT_TILE: usize = 1024;
 
 thread_local! {
     static TILE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };

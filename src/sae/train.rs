@@ -35,7 +35,8 @@ pub fn train(
     monitor: &dyn Monitor,
 ) -> Result<Sae> {
     options.validate()?;
-    if activations.len() == 0 {
+    let rows = activations.len();
+    if rows == 0 {
         return Err(Error::new(Code::OutOfRange, "there are no activations to train on"));
     }
     check_memory(activations.d_in(), options, !regularizer.is_none(), checkpoint.keeps())?;
