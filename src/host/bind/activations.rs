@@ -6,9 +6,10 @@ use rhai::{Array, Dynamic, Engine, INT, NativeCallContext, exported_module};
 
 use crate::activations::Activations as Core;
 use crate::error::{Code, Error};
-use crate::host::bind::{language, tensor::values};
+use crate::host::bind::language;
 use crate::host::raise::{At, Raised, count};
 use crate::host::session::session;
+use crate::host::value::values;
 use crate::store;
 
 /// Registers the namespace and the type.

@@ -4,10 +4,11 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext, exported_module};
 
 use crate::error::Result;
-use crate::host::bind::{language, table, tensor};
+use crate::host::bind::{language, table};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, wrong_type};
 use crate::host::session::session;
+use crate::host::value;
 use crate::report::plot as core;
 
 /// Registers the namespace and the type.
@@ -29,7 +30,7 @@ fn plain(value: Dynamic) -> Result<Dynamic> {
         return Ok(Dynamic::from_array(array.iter().map(|item| plain(item.clone())).collect::<Result<_>>()?));
     }
     if let Some(t) = value.read_lock::<candle_core::Tensor>() {
-        let all = tensor::values(&t)?;
+        let all = value::values(&t)?;
         let finite = |x: &f32| if x.is_finite() { Dynamic::from(f64::from(*x)) } else { Dynamic::UNIT };
         let d = t.dims().get(1).copied().filter(|d| *d > 0 && t.dims().len() == 2);
         return Ok(Dynamic::from_array(match d {

@@ -8,12 +8,12 @@ use rhai::{Dynamic, Engine, Map, NativeCallContext, exported_module};
 
 use crate::activations::Activations as CoreActivations;
 use crate::error::{Code, Error, Result};
-use crate::host::bind::{language, tensor::values};
+use crate::host::bind::language;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
 use crate::host::session::session;
-use crate::host::value::{from_json, to_script};
+use crate::host::value::{from_json, to_script, values};
 use crate::regularizer::Regularizer;
 use crate::report::table::{Table, Value};
 use crate::sae::{self as core, EvaluateOptions, HistoryRow, TrainOptions, format::sae_lens};

@@ -4,10 +4,11 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, INT, Map, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
-use crate::host::bind::{language, table_query, tensor};
+use crate::host::bind::{language, table_query};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, wrong_type};
 use crate::host::session::session;
+use crate::host::value;
 use crate::report::table::{Table as Core, Value};
 
 /// Registers the namespace and the type.
@@ -53,7 +54,7 @@ pub(super) fn to_cells(values: &Dynamic, what: &str) -> Result<Vec<Value>> {
     }
     match values.read_lock::<candle_core::Tensor>() {
         Some(t) if t.dims().len() == 1 => {
-            Ok(tensor::values(&t)?.into_iter().map(|x| Value::Float(f64::from(x))).collect())
+            Ok(value::values(&t)?.into_iter().map(|x| Value::Float(f64::from(x))).collect())
         }
         _ => Err(wrong_type(what, "an array, or a Tensor of one dimension", values)),
     }
