@@ -30,8 +30,11 @@
 
 pub mod activations;
 pub mod corpus;
+pub(crate) mod dictionary;
+pub(crate) mod geometry;
 pub mod language;
 pub mod model;
+pub(crate) mod neighbors;
 pub mod params;
 pub mod plot;
 pub mod run;
@@ -54,6 +57,7 @@ pub fn register(engine: &mut Engine) {
     model::register(engine);
     activations::register(engine);
     sae::register(engine);
+    geometry::register(engine);
     table::register(engine);
     plot::register(engine);
 }
