@@ -37,6 +37,7 @@ pub mod model;
 pub(crate) mod neighbors;
 pub mod params;
 pub mod plot;
+pub(crate) mod reg;
 pub mod run;
 pub mod sae;
 pub mod table;
@@ -56,6 +57,7 @@ pub fn register(engine: &mut Engine) {
     corpus::register(engine);
     model::register(engine);
     activations::register(engine);
+    reg::register(engine);
     sae::register(engine);
     geometry::register(engine);
     table::register(engine);
