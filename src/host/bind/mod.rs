@@ -30,10 +30,14 @@
 
 pub mod activations;
 pub mod corpus;
+pub(crate) mod dictionary;
+pub(crate) mod geometry;
 pub mod language;
 pub mod model;
+pub(crate) mod neighbors;
 pub mod params;
 pub mod plot;
+pub(crate) mod reg;
 pub mod run;
 pub mod sae;
 pub mod table;
@@ -53,7 +57,9 @@ pub fn register(engine: &mut Engine) {
     corpus::register(engine);
     model::register(engine);
     activations::register(engine);
+    reg::register(engine);
     sae::register(engine);
+    geometry::register(engine);
     table::register(engine);
     plot::register(engine);
 }
