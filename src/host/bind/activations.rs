@@ -88,6 +88,10 @@ pub mod activations {
     /// * `a`: the activations.
     ///
     /// Returns an array of two ints.
+    ///
+    /// ```rhai
+    /// assert_eq(activations::from_tensor(tensor::ones([3, 2])).shape, [3, 2]);
+    /// ```
     #[rhai_fn(global, get = "shape", pure)]
     pub fn shape(a: &mut Activations) -> Array {
         vec![Dynamic::from(a.len() as INT), Dynamic::from(a.d_in() as INT)]
@@ -110,6 +114,10 @@ pub mod activations {
     /// * `a`: the activations.
     ///
     /// Returns a Tensor [d_in].
+    ///
+    /// ```rhai
+    /// assert_eq(activations::from_tensor(tensor::eye(2)).mean().to_array(), [0.5, 0.5]);
+    /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn mean(ctx: NativeCallContext, a: &mut Activations) -> Raised<Tensor> {
         let mean: Vec<f32> = a.mean().at(&ctx)?.into_iter().map(|x| x as f32).collect();

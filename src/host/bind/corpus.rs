@@ -83,9 +83,6 @@ pub mod corpus {
         Ok([("train".into(), Dynamic::from(train)), ("test".into(), Dynamic::from(test))].into())
     }
 
-    /// Divides with the default options.
-    ///
-    /// * `corpus`: what to divide.
     #[rhai_fn(global, return_raw, pure)]
     pub fn split(ctx: NativeCallContext, corpus: &mut Corpus) -> Raised<Map> {
         split_with(ctx, corpus, Map::new())

@@ -169,10 +169,6 @@ pub mod model {
         store::write_dir_atomic(&dir, &files::to_files(&model).at(&ctx)?).at(&ctx)
     }
 
-    /// Writes the model as a folder.
-    ///
-    /// * `model`: the model.
-    /// * `dir`: a folder of the project, replaced when it is there.
     #[rhai_fn(global, return_raw, pure)]
     pub fn save(ctx: NativeCallContext, model: &mut TargetModel, dir: &str) -> Raised<()> {
         save_with(ctx, model, dir, Map::new())

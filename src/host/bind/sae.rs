@@ -183,10 +183,6 @@ pub mod sae {
         Ok(loaded)
     }
 
-    /// Writes the SAE as a folder.
-    ///
-    /// * `s`: the SAE.
-    /// * `dir`: a folder of the project, replaced when it is there.
     #[rhai_fn(global, return_raw, pure)]
     pub fn save(ctx: NativeCallContext, s: &mut Sae, dir: &str) -> Raised<()> {
         save_with(ctx, s, dir, Map::new())
@@ -222,6 +218,11 @@ pub mod sae {
     /// * `s`: the SAE.
     ///
     /// Returns a Tensor [d_sae, d_in].
+    ///
+    /// ```rhai
+    /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
+    /// assert((s.decoder.norm_rows() - 1.0).abs().max().item() < 1e-5);
+    /// ```
     #[rhai_fn(global, get = "decoder", return_raw, pure)]
     pub fn decoder(ctx: NativeCallContext, s: &mut Sae) -> Raised<Tensor> {
         s.decoder_tensor().at(&ctx)
@@ -247,6 +248,11 @@ pub mod sae {
     /// * `s`: the SAE.
     ///
     /// Returns a map: `architecture`, `d_in`, `d_sae`, `hook_name`, `model_name`, `context_size`, `decoder_norm`, `training` and others.
+    ///
+    /// ```rhai
+    /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
+    /// assert_eq(s.config.training.batch_size, 32);
+    /// ```
     #[rhai_fn(global, get = "config", return_raw, pure)]
     pub fn config(ctx: NativeCallContext, s: &mut Sae) -> Raised<Dynamic> {
         to_script(&s.core.config).at(&ctx)
@@ -318,6 +324,11 @@ pub mod sae {
     ///
     /// Returns a Tensor [tokens, d_in].
     /// Errors: `shape-mismatch`.
+    ///
+    /// ```rhai
+    /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
+    /// assert_eq(s.reconstruct(tensor::randn([3, 4], 1)).shape, [3, 4]);
+    /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn reconstruct(ctx: NativeCallContext, s: &mut Sae, x: Tensor) -> Raised<Tensor> {
         let rows = core::reconstruct(&s.core, &rows_of(&x, s.core.config.d_in).at(&ctx)?).at(&ctx)?;
