@@ -66,8 +66,11 @@ impl Regularizer {
         Regularizer { terms: self.terms.iter().chain(&other.terms).cloned().collect() }
     }
 
-    /// Every weight times `factor`.
+    /// Every weight times `factor`; by 0 there is nothing left to compute.
     pub fn scale(&self, factor: f64) -> Self {
+        if factor == 0.0 {
+            return Regularizer::none();
+        }
         Regularizer { terms: self.terms.iter().map(|(weight, term)| (weight * factor, term.clone())).collect() }
     }
 
