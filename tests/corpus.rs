@@ -64,5 +64,8 @@ fn files_are_read_by_their_ending() {
     assert_eq!(code("bad.txt.gz"), Code::DamagedFile);
     assert_eq!(code("d.pdf"), Code::Unsupported);
     assert_eq!(code("none.txt"), Code::MissingFile);
-    assert_eq!(Corpus::load("porse").expect_err("an error").help.as_deref(), Some("did you mean the embedded corpus `prose`?"));
+    assert_eq!(
+        Corpus::load("porse").expect_err("an error").help.as_deref(),
+        Some("did you mean the embedded corpus `prose`?")
+    );
 }

@@ -174,8 +174,7 @@ fn the_forward_pass_is_numpys() -> Result<()> {
         count += 1.0;
         let n: usize = shape.iter().product();
         let wave = (0..n).map(|i| (0.7 * i as f64 + count).sin());
-        let values: Vec<f32> =
-            wave.map(|x| if role == Role::Scale { 1.0 + 0.1 * x } else { 0.3 * x } as f32).collect();
+        let values: Vec<f32> = wave.map(|x| if role == Role::Scale { 1.0 + 0.1 * x } else { 0.3 * x } as f32).collect();
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     })?;
     let ids = [0, 3, 7, 1, 10, 4];
@@ -258,7 +257,7 @@ fn training_learns_and_depends_on_its_arguments_alone() -> Result<()> {
 
     let mut kept = Kept::default();
     let monitor = Interrupt { limit: 25, asked: 0.into() };
-    let stopped = train(&corpus, &options(), &mut kept, &monitor).err().expect("an interruption");
+    let stopped = train(&corpus, &options(), &mut kept, &monitor).map(|_| ()).expect_err("an interruption");
     assert_eq!(stopped.code, Code::Interrupted);
     assert!(kept.0.is_some());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
@@ -278,7 +277,7 @@ fn bad_options_are_refused() {
     let refused = |change: fn(&mut TrainOptions)| {
         let mut options = options();
         change(&mut options);
-        train(&story(), &options, &mut NoCheckpoint, &Silent).err().expect("an error").code
+        train(&story(), &options, &mut NoCheckpoint, &Silent).map(|_| ()).expect_err("an error").code
     };
     assert_eq!(refused(|o| o.n_heads = 3), Code::OutOfRange);
     assert_eq!(refused(|o| o.tokens = 3), Code::OutOfRange);
@@ -298,13 +297,14 @@ fn files_round_trip_and_damage_is_an_error() -> Result<()> {
     let [config, weights, tokenizer] = all.as_slice() else { panic!("three files") };
     let again = files::from_bytes("again", &config.1, &weights.1, &tokenizer.1)?;
     assert_eq!(again.digest()?, model.digest()?);
-    let damaged = |c: &[u8], w: &[u8], t: &[u8]| files::from_bytes("x", c, w, t).err().expect("an error").code;
+    let damaged =
+        |c: &[u8], w: &[u8], t: &[u8]| files::from_bytes("x", c, w, t).map(|_| ()).expect_err("an error").code;
     assert_eq!(damaged(b"{}", &weights.1, &tokenizer.1), Code::DamagedFile);
     assert_eq!(damaged(&config.1, &weights.1[..100], &tokenizer.1), Code::DamagedFile);
     assert_eq!(damaged(&config.1, &weights.1, b"[]"), Code::DamagedFile);
     let other = String::from_utf8_lossy(&config.1).replace("\"d_mlp\": 32", "\"d_mlp\": 33");
     assert_eq!(damaged(other.as_bytes(), &weights.1, &tokenizer.1), Code::DamagedFile);
-    assert_eq!(TargetModel::load("no such model").err().expect("an error").code, Code::MissingFile);
+    assert_eq!(TargetModel::load("no such model").map(|_| ()).expect_err("an error").code, Code::MissingFile);
     Ok(())
 }
 
@@ -330,7 +330,7 @@ fn patches_replace_what_they_say() -> Result<()> {
     }
     let options = LossOptions { zero_ablate: Some(hook.into()), ..LossOptions::default() };
     assert_eq!(model.ce_loss(&story(), &options, &Silent)?, zeroed.ce_loss);
-    let wrong = model.patched(&contexts, "blocks.0.hook_mlp_outt", 1, &[], &Silent).err().expect("an error");
+    let wrong = model.patched(&contexts, "blocks.0.hook_mlp_outt", 1, &[], &Silent).map(|_| ()).expect_err("an error");
     assert_eq!((wrong.code, wrong.help.as_deref()), (Code::UnknownName, Some("did you mean `blocks.0.hook_mlp_out`?")));
     Ok(())
 }

@@ -332,7 +332,7 @@ fn figures_are_the_same_bytes_every_time_and_speak() {
 
 #[test]
 fn histograms_count_every_value_once() {
-    let values = [0.0, 0.005, 0.0049, 0.3, 0.30000000000000004, 0.29999999999999999, 0.995, 1.0];
+    let values = [0.0, 0.005, 0.0049, 0.3, 0.30000000000000004, 0.3, 0.995, 1.0];
     let options = json!({"series": [{"name": "x", "values": values}], "bin_width": 0.005, "from": 0.0, "to": 1.0});
     let figure = plot::histogram(&serde_json::from_value(options).expect("options")).expect("a figure");
     let Figure::Chart(plot::Chart { marks: plot::Marks::Steps { series, .. }, .. }) = figure else {

@@ -87,7 +87,8 @@ fn an_entry_comes_back_as_it_was_put() {
 
 #[test]
 fn every_kind_of_damage_means_computing_again() {
-    let damages: [(&str, fn(&Path)); 7] = [
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 7] = [
         ("truncated", |dir| fs::write(dir.join("a.bin"), [7; 999]).expect("written")),
         ("one bit", |dir| {
             let mut bytes = fs::read(dir.join("a.bin")).expect("readable");

@@ -80,8 +80,9 @@ fn names(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let first = word.chars().next();
         let last = word.chars().last();
-        !(part(first) && part(line[..at].chars().last()))
-            && !(part(last) && part(line[at + word.len()..].chars().next()))
+        let joined_before = part(first) && part(line[..at].chars().last());
+        let joined_after = part(last) && part(line[at + word.len()..].chars().next());
+        !joined_before && !joined_after
     })
 }
 

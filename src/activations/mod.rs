@@ -164,7 +164,8 @@ impl Activations {
         let mut sum = vec![0.0f64; self.d_in()];
         self.for_each_block(|block| {
             let columns = sum.par_iter_mut().enumerate();
-            columns.for_each(|(i, s)| *s += block.iter().skip(i).step_by(self.d_in()).map(|x| f64::from(*x)).sum::<f64>());
+            columns
+                .for_each(|(i, s)| *s += block.iter().skip(i).step_by(self.d_in()).map(|x| f64::from(*x)).sum::<f64>());
         })?;
         Ok(sum.into_iter().map(|s| s / self.len() as f64).collect())
     }

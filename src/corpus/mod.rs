@@ -109,7 +109,9 @@ impl Corpus {
     pub fn split(&self, options: &SplitOptions) -> Result<(Corpus, Corpus)> {
         let fraction = options.test_fraction;
         if !(fraction > 0.0 && fraction < 1.0) {
-            return Err(Error::new(Code::OutOfRange, "`test_fraction` must lie between 0 and 1").fact("given", fraction));
+            return Err(
+                Error::new(Code::OutOfRange, "`test_fraction` must lie between 0 and 1").fact("given", fraction)
+            );
         }
         let wanted = (self.bytes() as f64 * fraction) as usize;
         let (train, test) = match self.documents.as_slice() {

@@ -30,9 +30,8 @@ pub(super) fn gunzip(bytes: &[u8]) -> Result<String> {
 }
 
 fn text(reader: impl Read, path: &Path) -> Result<String> {
-    let damaged = |why: String| {
-        Error::new(Code::DamagedFile, format!("cannot read `{}`", path.display())).fact("reason", why)
-    };
+    let damaged =
+        |why: String| Error::new(Code::DamagedFile, format!("cannot read `{}`", path.display())).fact("reason", why);
     let mut bytes = Vec::new();
     reader.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| damaged(e.to_string()))?;
     if bytes.len() as u64 > MAX_BYTES {
@@ -108,8 +107,10 @@ fn json_lines(text: &str, path: &Path) -> Result<Vec<String>> {
         let value: Option<serde_json::Value> = serde_json::from_str(line).ok();
         match value.as_ref().and_then(|v| v.get("text")).and_then(|t| t.as_str()) {
             Some(text) => Ok(text.to_string()),
-            None => Err(Error::new(Code::DamagedFile, format!("line {} of `{}` is no JSON object", i + 1, path.display()))
-                .fact("expected", "{\"text\": \"...\"}")),
+            None => {
+                Err(Error::new(Code::DamagedFile, format!("line {} of `{}` is no JSON object", i + 1, path.display()))
+                    .fact("expected", "{\"text\": \"...\"}"))
+            }
         }
     });
     parsed.collect()

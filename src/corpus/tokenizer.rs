@@ -29,7 +29,9 @@ impl Tokenizer {
     /// `out-of-range` when `d_vocab` cannot hold the 256 bytes and the marker, or the text is too small for it.
     pub fn train(corpus: &Corpus, d_vocab: usize) -> Result<Self> {
         if !(257..=65_536).contains(&d_vocab) {
-            return Err(Error::new(Code::OutOfRange, "`d_vocab` must lie between 257 and 65,536").fact("given", d_vocab));
+            return Err(
+                Error::new(Code::OutOfRange, "`d_vocab` must lie between 257 and 65,536").fact("given", d_vocab)
+            );
         }
         let mut inner = Inner::new(ModelWrapper::BPE(BPE::default()));
         inner.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
@@ -54,9 +56,9 @@ impl Tokenizer {
     }
 
     fn wrap(inner: Inner) -> Result<Self> {
-        let bos = inner.token_to_id(DOCUMENT_MARKER).ok_or_else(|| {
-            Error::new(Code::Unsupported, format!("the tokenizer has no token {DOCUMENT_MARKER}"))
-        })?;
+        let bos = inner
+            .token_to_id(DOCUMENT_MARKER)
+            .ok_or_else(|| Error::new(Code::Unsupported, format!("the tokenizer has no token {DOCUMENT_MARKER}")))?;
         Ok(Tokenizer { inner: Arc::new(inner), bos })
     }
 

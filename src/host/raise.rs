@@ -38,8 +38,8 @@ pub fn raise(error: Error, position: Position) -> Box<EvalAltResult> {
 }
 
 /// A script error from inside a closure, as a core error: the way back through the core.
-pub fn lower(raised: Box<EvalAltResult>) -> Error {
-    let mut inner = &*raised;
+pub fn lower(raised: &EvalAltResult) -> Error {
+    let mut inner = raised;
     while let EvalAltResult::ErrorInFunctionCall(_, _, next, _) | EvalAltResult::ErrorInModule(_, next, _) = inner {
         inner = next;
     }

@@ -4,12 +4,12 @@ use std::sync::Mutex;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Error, Layout, Result, Shape, Storage, Tensor};
 
+use crate::ops::Rows;
 use crate::ops::attention::{Heads, attention, attention_gradient};
 use crate::ops::cross_entropy::{cross_entropy, cross_entropy_gradient};
 use crate::ops::gelu::{gelu, gelu_gradient};
 use crate::ops::layer_norm::{layer_norm, layer_norm_gradient};
 use crate::ops::linear::{linear, linear_gradient};
-use crate::ops::Rows;
 
 /// The values of a contiguous f32 tensor in CPU memory.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {

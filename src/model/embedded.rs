@@ -5,7 +5,18 @@ use crate::error::Result;
 
 type Files = (&'static str, &'static [u8], &'static [u8], &'static [u8]);
 
-const ALL: [Files; 0] = [];
+macro_rules! model {
+    ($name:literal) => {
+        (
+            $name,
+            include_bytes!(concat!("../../assets/models/", $name, "/config.json")),
+            include_bytes!(concat!("../../assets/models/", $name, "/model.safetensors")),
+            include_bytes!(concat!("../../assets/models/", $name, "/tokenizer.json")),
+        )
+    };
+}
+
+const ALL: &[Files] = &[model!("prose-1l")];
 
 /// Names and configurations of the embedded models.
 pub fn list() -> Vec<(&'static str, Config)> {

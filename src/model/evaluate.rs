@@ -151,11 +151,7 @@ impl TargetModel {
     }
 
     /// The forward pass to its end.
-    pub(super) fn hidden(
-        &self,
-        ids: &[u32],
-        visit: &mut dyn FnMut(&str, &Tensor) -> Result<Then>,
-    ) -> Result<Tensor> {
+    pub(super) fn hidden(&self, ids: &[u32], visit: &mut dyn FnMut(&str, &Tensor) -> Result<Then>) -> Result<Tensor> {
         forward(self.config(), self.parameters(), ids, visit)?
             .ok_or_else(|| Error::new(Code::Internal, "a forward pass without an end"))
     }
@@ -178,10 +174,14 @@ fn apply(patch: &Patch<'_>, rows: &mut [f32], width: usize, n_ctx: usize, skip_f
     };
     match patch {
         Patch::Zero => rows.chunks_mut(n_ctx * width).for_each(|c| patched(c, &mut |row| row.fill(0.0))),
-        Patch::Mean(mean) => rows.chunks_mut(n_ctx * width).for_each(|c| patched(c, &mut |row| row.copy_from_slice(mean))),
+        Patch::Mean(mean) => {
+            rows.chunks_mut(n_ctx * width).for_each(|c| patched(c, &mut |row| row.copy_from_slice(mean)))
+        }
         Patch::Replace(f) => {
-            let kept: Vec<f32> =
-                rows.chunks(n_ctx * width).flat_map(|c| c[(skip_first * width).min(c.len())..].iter().copied()).collect();
+            let kept: Vec<f32> = rows
+                .chunks(n_ctx * width)
+                .flat_map(|c| c[(skip_first * width).min(c.len())..].iter().copied())
+                .collect();
             let mut changed = kept;
             f(&mut changed)?;
             let mut next = changed.chunks_exact(width);

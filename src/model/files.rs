@@ -20,14 +20,15 @@ pub fn to_files(model: &TargetModel) -> Result<Vec<(String, Vec<u8>)>> {
         .map_err(|e| Error::new(Code::Internal, "cannot write the configuration").fact("reason", e))?;
     let mut tensors = Vec::new();
     for (name, tensor) in to_transformer_lens(model.config(), model.parameters())? {
-        let bytes: Vec<u8> = with_values(&tensor, |values| {
-            values.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect()
-        })?;
+        let bytes: Vec<u8> =
+            with_values(&tensor, |values| values.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect())?;
         tensors.push((name, tensor.dims().to_vec(), bytes));
     }
     let views: Vec<(&str, TensorView<'_>)> = tensors
         .iter()
-        .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F16, shape.clone(), bytes).map_err(unwritable)?)))
+        .map(|(name, shape, bytes)| {
+            Ok((name.as_str(), TensorView::new(Dtype::F16, shape.clone(), bytes).map_err(unwritable)?))
+        })
         .collect::<Result<_>>()?;
     let weights = safetensors::serialize(views, None).map_err(unwritable)?;
     Ok(vec![
@@ -67,8 +68,9 @@ pub fn load_dir(dir: &Path) -> Result<TargetModel> {
 /// # Errors
 /// `damaged-file` when they do not fit together.
 pub fn from_bytes(name: &str, config: &[u8], weights: &[u8], tokenizer: &[u8]) -> Result<TargetModel> {
-    let damaged =
-        |file: &str, why: String| Error::new(Code::DamagedFile, format!("`{name}/{file}` is damaged")).fact("reason", why);
+    let damaged = |file: &str, why: String| {
+        Error::new(Code::DamagedFile, format!("`{name}/{file}` is damaged")).fact("reason", why)
+    };
     let config: Config = serde_json::from_slice(config).map_err(|e| damaged("config.json", e.to_string()))?;
     config.check()?;
     let tokenizer = Tokenizer::from_json(tokenizer)?;
@@ -85,7 +87,9 @@ pub fn from_bytes(name: &str, config: &[u8], weights: &[u8], tokenizer: &[u8]) -
             return Err(damaged("model.safetensors", why));
         }
         let values: Vec<f32> = match view.dtype() {
-            Dtype::F16 => view.data().as_chunks::<2>().0.iter().map(|x| half::f16::from_le_bytes(*x).to_f32()).collect(),
+            Dtype::F16 => {
+                view.data().as_chunks::<2>().0.iter().map(|x| half::f16::from_le_bytes(*x).to_f32()).collect()
+            }
             Dtype::F32 => view.data().as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect(),
             other => return Err(damaged("model.safetensors", format!("`{tensor}` is {other:?}, not F16 or F32"))),
         };

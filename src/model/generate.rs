@@ -68,9 +68,11 @@ fn pick(logits: &[f64], temperature: f64, rng: &mut Rng) -> usize {
     }
     let weights: Vec<f64> = logits.iter().map(|l| ((l - logits[best]) / temperature).exp()).collect();
     let mut left = rng.uniform() * weights.iter().sum::<f64>();
-    weights.iter().position(|w| {
-        left -= w;
-        left < 0.0
-    })
-    .unwrap_or(best)
+    weights
+        .iter()
+        .position(|w| {
+            left -= w;
+            left < 0.0
+        })
+        .unwrap_or(best)
 }

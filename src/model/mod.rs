@@ -146,10 +146,13 @@ impl TargetModel {
         let available = stream.len() / (n_ctx - 1);
         let wanted = tokens.map_or(available, |t| t.div_ceil(n_ctx));
         if available == 0 || wanted > available || wanted == 0 {
-            return Err(Error::new(Code::OutOfRange, format!("the corpus `{}` cannot fill the contexts", corpus.name()))
-                .fact("tokens asked for", wanted * n_ctx)
-                .fact("tokens there", available * n_ctx)
-                .help(format!("ask for at most {} tokens", available * n_ctx)));
+            return Err(Error::new(
+                Code::OutOfRange,
+                format!("the corpus `{}` cannot fill the contexts", corpus.name()),
+            )
+            .fact("tokens asked for", wanted * n_ctx)
+            .fact("tokens there", available * n_ctx)
+            .help(format!("ask for at most {} tokens", available * n_ctx)));
         }
         let order = Rng::new(seed, "contexts").permutation(available);
         let mut ids = Vec::with_capacity(wanted * n_ctx);

@@ -4,10 +4,10 @@ use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::TargetModel;
 use super::autograd::{CrossEntropy, with_values};
 use super::config::{ActFn, Config};
 use super::transformer::{Parameters, Role, Then, forward, initial};
-use super::TargetModel;
 use crate::corpus::{Corpus, Tokenizer};
 use crate::error::{Code, Error, Result};
 use crate::ops::adam_w::AdamW;
@@ -171,16 +171,16 @@ pub fn train(
     let data = Batches { stream, n_ctx: options.n_ctx, bos: tokenizer.bos(), seed: options.seed };
 
     let start = initial(&config, options.seed)?;
-    let roles: Vec<Role> = start.iter().map(|(_, _, role)| *role).collect();
-    let shapes: Vec<Vec<usize>> = start.iter().map(|(_, shape, _)| shape.clone()).collect();
-    let lengths: Vec<usize> = start.iter().map(|(values, _, _)| values.len()).collect();
+    let roles: Vec<Role> = start.iter().map(|p| p.role).collect();
+    let shapes: Vec<Vec<usize>> = start.iter().map(|p| p.shape.clone()).collect();
+    let lengths: Vec<usize> = start.iter().map(|p| p.values.len()).collect();
     let resumed = checkpoint.load().and_then(|bytes| State::from_bytes(&bytes, &lengths));
     let zeros = || lengths.iter().map(|n| vec![0.0; *n]).collect();
     let mut state = resumed.unwrap_or_else(|| State {
         step: 0,
         loss_sum: 0.0,
         history: Vec::new(),
-        parameters: start.into_iter().map(|(values, _, _)| values).collect(),
+        parameters: start.into_iter().map(|p| p.values).collect(),
         first: zeros(),
         second: zeros(),
     });

@@ -105,9 +105,19 @@ impl<T> Parameters<T> {
     }
 }
 
-/// Fresh parameters as plain values: normals of sd 0.02, those that write to the residual stream divided by
-/// sqrt(2 n_layers) (GPT-2), with their shapes and roles.
-pub fn initial(config: &Config, seed: u64) -> Result<Vec<(Vec<f32>, Vec<usize>, Role)>> {
+/// A parameter as plain values.
+pub struct Initial {
+    /// The values, row after row.
+    pub values: Vec<f32>,
+    /// The shape they fill.
+    pub shape: Vec<usize>,
+    /// What the parameter is.
+    pub role: Role,
+}
+
+/// Fresh parameters in the fixed order: normals of sd 0.02, those that write to the residual stream divided by
+/// sqrt(2 n_layers) (GPT-2).
+pub fn initial(config: &Config, seed: u64) -> Result<Vec<Initial>> {
     let mut rng = Rng::new(seed, "model init");
     let mut all = Vec::new();
     Parameters::build(config, |shape, role| {
@@ -118,7 +128,7 @@ pub fn initial(config: &Config, seed: u64) -> Result<Vec<(Vec<f32>, Vec<usize>, 
             Role::Scale => values.fill(1.0),
             Role::Bias => {}
         }
-        all.push((values, shape.to_vec(), role));
+        all.push(Initial { values, shape: shape.to_vec(), role });
         Ok(())
     })?;
     Ok(all)
@@ -136,7 +146,8 @@ pub enum Then {
 
 /// The names of all hooks, in the order in which the forward pass shows them.
 pub fn hooks(config: &Config) -> Vec<String> {
-    let names = ["hook_resid_pre", "hook_attn_out", "hook_resid_mid", "mlp.hook_post", "hook_mlp_out", "hook_resid_post"];
+    let names =
+        ["hook_resid_pre", "hook_attn_out", "hook_resid_mid", "mlp.hook_post", "hook_mlp_out", "hook_resid_post"];
     (0..config.n_layers).flat_map(|layer| names.map(|name| format!("blocks.{layer}.{name}"))).collect()
 }
 
@@ -147,7 +158,12 @@ pub fn hooks(config: &Config) -> Vec<String> {
 pub fn hook_width(config: &Config, hook: &str) -> Result<usize> {
     let known = hooks(config);
     if !known.iter().any(|k| k == hook) {
-        return Err(Error::unknown(Code::UnknownName, "hook", hook, &known.iter().map(String::as_str).collect::<Vec<_>>()));
+        return Err(Error::unknown(
+            Code::UnknownName,
+            "hook",
+            hook,
+            &known.iter().map(String::as_str).collect::<Vec<_>>(),
+        ));
     }
     Ok(if hook.ends_with("mlp.hook_post") { config.d_mlp } else { config.d_model })
 }

@@ -21,7 +21,10 @@ impl<'a> View<'a> {
 
     /// A row-major matrix whose rows start `row_stride` apart, as a slice of the columns of a wider one.
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, row_stride: usize) -> Self {
-        assert!(rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= data.len(), "a view past the end of its data");
+        assert!(
+            rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= data.len(),
+            "a view past the end of its data"
+        );
         View { data, rows, cols, row_stride, col_stride: 1 }
     }
 

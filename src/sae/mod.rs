@@ -199,7 +199,7 @@ pub fn reconstruct(sae: &Sae, x: &[f32]) -> Result<Vec<f32>> {
 }
 
 fn check_rows(len: usize, width: usize, name: &str) -> Result<()> {
-    if len % width == 0 {
+    if len.is_multiple_of(width) {
         return Ok(());
     }
     Err(Error::new(Code::ShapeMismatch, format!("the values are not rows of `{name}`"))

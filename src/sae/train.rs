@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
         self.progress.step = step + 1;
 
         let Measured { mse, l0, l1: activation } = measured;
-        if step % options.log_every == 0 || step + 1 == schedule.steps {
+        if step.is_multiple_of(options.log_every) || step + 1 == schedule.steps {
             if !self.finite() {
                 return Err(diverged("weights", step, lr));
             }

@@ -83,6 +83,15 @@ pub mod corpus {
         Ok([("train".into(), Dynamic::from(train)), ("test".into(), Dynamic::from(test))].into())
     }
 
+    /// Divides a corpus with the default options: 5 % held out, seed 0.
+    ///
+    /// * `corpus`: what to divide.
+    ///
+    /// Returns a map `train`, `test`.
+    ///
+    /// ```rhai
+    /// assert(corpus::load("kjv").split().test.documents > 10);
+    /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn split(ctx: NativeCallContext, corpus: &mut Corpus) -> Raised<Map> {
         split_with(ctx, corpus, Map::new())

@@ -40,6 +40,7 @@ pub mod plot;
 pub(crate) mod reg;
 pub mod run;
 pub mod sae;
+mod sae_measure;
 pub mod table;
 mod table_query;
 pub mod tensor;

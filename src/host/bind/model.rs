@@ -13,7 +13,9 @@ use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
 use crate::host::session::session;
 use crate::host::value::{from_json, to_script};
-use crate::model::{self as core, GenerateOptions, HistoryRow, LossOptions, TargetModel as Core, TrainOptions, files, ngram};
+use crate::model::{
+    self as core, GenerateOptions, HistoryRow, LossOptions, TargetModel as Core, TrainOptions, files, ngram,
+};
 use crate::report::table::{Table, Value};
 use crate::store;
 
@@ -39,7 +41,8 @@ fn from_entry(entry: &store::Entry) -> Result<Core> {
         std::fs::read(entry.verified(name)?)
             .map_err(|e| Error::new(Code::DamagedFile, "a cached model cannot be read").fact("reason", e))
     };
-    let model = files::from_bytes("trained", &read("config.json")?, &read("model.safetensors")?, &read("tokenizer.json")?)?;
+    let model =
+        files::from_bytes("trained", &read("config.json")?, &read("model.safetensors")?, &read("tokenizer.json")?)?;
     let history: Vec<HistoryRow> = serde_json::from_slice(&read(HISTORY)?)
         .map_err(|e| Error::new(Code::DamagedFile, "a cached history is damaged").fact("reason", e))?;
     Ok(model.with_history(history))
@@ -62,7 +65,12 @@ fn train_model(ctx: &NativeCallContext, corpus: &CoreCorpus, options: &TrainOpti
 }
 
 /// Harvests, or takes what the same call harvested before. Its rows are hashed when they are first read.
-fn harvest(ctx: &NativeCallContext, model: &Core, corpus: &CoreCorpus, options: &HarvestOptions) -> Result<Activations> {
+fn harvest(
+    ctx: &NativeCallContext,
+    model: &Core,
+    corpus: &CoreCorpus,
+    options: &HarvestOptions,
+) -> Result<Activations> {
     let session = session(ctx);
     model.hook_width(&options.hook)?;
     let inputs = [("model", model.digest()?), ("model name", model.name()), ("corpus", corpus.digest())];
@@ -169,6 +177,15 @@ pub mod model {
         store::write_dir_atomic(&dir, &files::to_files(&model).at(&ctx)?).at(&ctx)
     }
 
+    /// Writes the model as a folder, as it is.
+    ///
+    /// * `model`: the model.
+    /// * `dir`: a folder of the project, replaced when it is there.
+    ///
+    /// ```rhai
+    /// model::load("prose-1l").save("same");
+    /// assert_eq(model::load("same").config, model::load("prose-1l").config);
+    /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn save(ctx: NativeCallContext, model: &mut TargetModel, dir: &str) -> Raised<()> {
         save_with(ctx, model, dir, Map::new())
@@ -286,7 +303,8 @@ pub mod model {
         let session = session(&ctx);
         let inputs = [("model", model.digest().at(&ctx)?), ("corpus", corpus.digest())];
         let key = key("m.ce_loss", LOSS_VERSION, resolved(&options, &[]), &inputs);
-        let loss = remember::json(&session, key, &mut || Ok(json!(model.ce_loss(&corpus, &options, session.monitor())?)));
+        let loss =
+            remember::json(&session, key, &mut || Ok(json!(model.ce_loss(&corpus, &options, session.monitor())?)));
         Ok(loss.at(&ctx)?.as_f64().unwrap_or(f64::NAN))
     }
 
@@ -305,7 +323,12 @@ pub mod model {
     /// assert(b.bigram < b.unigram && b.bigram <= b.bigram_linear);
     /// ```
     #[rhai_fn(global, return_raw, pure)]
-    pub fn ngram_losses(ctx: NativeCallContext, model: &mut TargetModel, train: Corpus, test: Corpus) -> Raised<Dynamic> {
+    pub fn ngram_losses(
+        ctx: NativeCallContext,
+        model: &mut TargetModel,
+        train: Corpus,
+        test: Corpus,
+    ) -> Raised<Dynamic> {
         let tokens = |corpus: &Corpus| model.tokenizer().stream(corpus).at(&ctx);
         to_script(&ngram::baselines(&tokens(&train)?, &tokens(&test)?, model.config().d_vocab)).at(&ctx)
     }
@@ -325,7 +348,12 @@ pub mod model {
     /// assert_eq(a.shape, [300, 512]);
     /// ```
     #[rhai_fn(global, return_raw, pure)]
-    pub fn activations(ctx: NativeCallContext, model: &mut TargetModel, corpus: Corpus, options: Map) -> Raised<Activations> {
+    pub fn activations(
+        ctx: NativeCallContext,
+        model: &mut TargetModel,
+        corpus: Corpus,
+        options: Map,
+    ) -> Raised<Activations> {
         let options: HarvestOptions = Options::new("m.activations", options).read().at(&ctx)?;
         harvest(&ctx, model, &corpus, &options).at(&ctx)
     }

@@ -1,29 +1,29 @@
-//! `sae::`: training, loading, using and measuring sparse autoencoders.
+//! `sae::`: training, loading and using sparse autoencoders. Measuring them is in `sae_measure`.
 
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor as CandleTensor};
 use rhai::plugin::*;
-use rhai::{Dynamic, Engine, Map, NativeCallContext, exported_module};
+use rhai::{Dynamic, Engine, Map, Module, NativeCallContext, exported_module};
 
 use crate::activations::Activations as CoreActivations;
 use crate::error::{Code, Error, Result};
-use crate::host::bind::language;
+use crate::host::bind::{language, sae_measure};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
 use crate::host::session::session;
-use crate::host::value::{from_json, to_script, values};
+use crate::host::value::{to_script, values};
 use crate::regularizer::Regularizer;
 use crate::report::table::{Table, Value};
-use crate::sae::{self as core, EvaluateOptions, HistoryRow, TrainOptions, format::sae_lens};
+use crate::sae::{self as core, HistoryRow, TrainOptions, format::sae_lens};
 use crate::store;
 
 /// A sparse autoencoder of a script, with the digest of its content.
 #[derive(Clone)]
 pub struct Sae {
-    core: Arc<core::Sae>,
-    digest: Arc<str>,
+    pub(super) core: Arc<core::Sae>,
+    pub(super) digest: Arc<str>,
 }
 
 impl Sae {
@@ -58,7 +58,8 @@ impl Sae {
     /// `Sae relu [8192, 512] of prose-1l at blocks.0.hook_mlp_out`
     fn summary(&self) -> String {
         let c = &self.core.config;
-        let place = if c.hook_name.is_empty() { String::new() } else { format!(" of {} at {}", c.model_name, c.hook_name) };
+        let place =
+            if c.hook_name.is_empty() { String::new() } else { format!(" of {} at {}", c.model_name, c.hook_name) };
         format!("Sae {} [{}, {}]{place}", c.architecture, c.d_sae, c.d_in)
     }
 }
@@ -66,13 +67,13 @@ impl Sae {
 /// Registers the namespace and the type.
 pub fn register(engine: &mut Engine) {
     language::register_type::<Sae>(engine, "Sae", Sae::summary);
-    engine.register_static_module("sae", exported_module!(sae).into());
+    let mut module: Module = exported_module!(sae);
+    module.combine(sae_measure::module());
+    engine.register_static_module("sae", module.into());
 }
 
-/// Versions of what is remembered: raised when the same arguments would give another result.
+/// Version of what is remembered: raised when the same arguments would give another result.
 const TRAIN_VERSION: u32 = 1;
-const EVALUATE_VERSION: u32 = 1;
-const RATES_VERSION: u32 = 1;
 
 /// What a SAELens folder cannot hold.
 const REST: &str = "saerun.json";
@@ -128,10 +129,6 @@ pub mod sae {
     pub type Activations = crate::activations::Activations;
     /// The script type: an f32 tensor.
     pub type Tensor = candle_core::Tensor;
-    /// The script type: a language model whose activations can be read.
-    pub type TargetModel = crate::model::TargetModel;
-    /// The script type: a list of documents.
-    pub type Corpus = crate::corpus::Corpus;
 
     /// Trains an SAE on activations. Remembered by content and resumable bit by bit.
     ///
@@ -183,6 +180,16 @@ pub mod sae {
         Ok(loaded)
     }
 
+    /// Writes the SAE as a SAELens 6 folder.
+    ///
+    /// * `s`: the SAE.
+    /// * `dir`: a folder of the project, replaced when it is there.
+    ///
+    /// ```rhai
+    /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
+    /// s.save("mine");
+    /// assert_eq(sae::load("mine").encoder, s.encoder);
+    /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn save(ctx: NativeCallContext, s: &mut Sae, dir: &str) -> Raised<()> {
         save_with(ctx, s, dir, Map::new())
@@ -333,88 +340,5 @@ pub mod sae {
     pub fn reconstruct(ctx: NativeCallContext, s: &mut Sae, x: Tensor) -> Raised<Tensor> {
         let rows = core::reconstruct(&s.core, &rows_of(&x, s.core.config.d_in).at(&ctx)?).at(&ctx)?;
         to_tensor(rows, s.core.config.d_in).at(&ctx)
-    }
-
-    /// Measures the SAE on activations. Remembered by content.
-    ///
-    /// * `s`: the SAE.
-    /// * `activations`: rows that it was not trained on.
-    ///
-    /// Returns a map: `l0`, `l1`, `mse` (squared error summed over coordinates, mean over tokens), `fvu` (squared error over squared distance from the
-    /// mean, sums over all tokens), `explained_variance` = 1 - fvu, `l2_ratio`, `relative_reconstruction_bias`, `dead_fraction`, `tokens`.
-    /// Errors: `shape-mismatch`.
-    ///
-    /// ```rhai
-    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
-    /// let scores = sae::train(x, #{ d_sae: 8, batch_size: 32 }).evaluate(x);
-    /// assert(abs(scores.fvu + scores.explained_variance - 1.0) < 1e-12);
-    /// ```
-    #[rhai_fn(global, return_raw, pure)]
-    pub fn evaluate(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Dynamic> {
-        let session = session(&ctx);
-        let inputs = [("sae", &*s.digest), ("activations", activations.digest().at(&ctx)?)];
-        let key = key("s.evaluate", EVALUATE_VERSION, serde_json::json!({}), &inputs);
-        let measure = &mut || remember::to_value(&core::evaluate(&s.core, &activations, session.monitor())?);
-        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
-    }
-
-    /// Measures the SAE on activations, and in its target model when a reconstruction takes the activations' place. Remembered by content.
-    ///
-    /// * `s`: the SAE.
-    /// * `model`: its target model.
-    /// * `corpus`: text that neither was trained on.
-    /// * `options`: `tokens`: how many, all by default; `seed` 0: which contexts; `skip_first` 1: positions of each context that are left as they are.
-    ///
-    /// Returns the map of `s.evaluate(activations)` and `ce_loss`, `ce_loss_with_sae`, `ce_loss_with_zero_ablation`,
-    /// `ce_loss_with_mean_ablation`, `ce_loss_score` = (zero - with_sae) / (zero - without), a ratio of means, and `kl_div_score` = (kl_zero - kl_sae) / kl_zero.
-    /// Errors: `unknown-name` when the model lacks the SAE's hook, `shape-mismatch`, `out-of-range` for more tokens than there are.
-    ///
-    /// ```rhai
-    /// let m = model::load("sotu-1l");
-    /// let text = corpus::load("sotu").split();
-    /// let x = m.activations(text.train, #{ hook: "blocks.0.hook_mlp_out", tokens: 256 });
-    /// let scores = sae::train(x, #{ d_sae: 64, batch_size: 64 }).evaluate(m, text.test, #{ tokens: 512 });
-    /// assert(scores.ce_loss_with_zero_ablation > scores.ce_loss);
-    /// ```
-    #[rhai_fn(global, name = "evaluate", return_raw, pure)]
-    pub fn evaluate_in_model(
-        ctx: NativeCallContext,
-        s: &mut Sae,
-        model: TargetModel,
-        corpus: Corpus,
-        options: Map,
-    ) -> Raised<Dynamic> {
-        let options: EvaluateOptions = Options::new("s.evaluate", options).read().at(&ctx)?;
-        let session = session(&ctx);
-        let inputs = [("sae", &*s.digest), ("model", model.digest().at(&ctx)?), ("corpus", corpus.digest())];
-        let key = key("s.evaluate in model", EVALUATE_VERSION, resolved(&options, &[]), &inputs);
-        let measure = &mut || {
-            remember::to_value(&core::evaluate_in_model(&s.core, &model, &corpus, &options, session.monitor())?)
-        };
-        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
-    }
-
-    /// For each latent the share of tokens on which it is above 0. Remembered by content.
-    ///
-    /// * `s`: the SAE.
-    /// * `activations`: rows [tokens, d_in].
-    ///
-    /// Returns a Tensor [d_sae].
-    /// Errors: `shape-mismatch`.
-    ///
-    /// ```rhai
-    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
-    /// assert(sae::train(x, #{ d_sae: 8, batch_size: 32 }).firing_rates(x).max().item() <= 1.0);
-    /// ```
-    #[rhai_fn(global, return_raw, pure)]
-    pub fn firing_rates(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Tensor> {
-        let session = session(&ctx);
-        let inputs = [("sae", &*s.digest), ("activations", activations.digest().at(&ctx)?)];
-        let key = key("s.firing_rates", RATES_VERSION, serde_json::json!({}), &inputs);
-        let measure = &mut || remember::to_value(&core::firing_rates(&s.core, &activations, session.monitor())?);
-        let rates: Vec<f32> = serde_json::from_value(remember::json(&session, key, measure).at(&ctx)?)
-            .map_err(|e| Error::new(Code::DamagedFile, "cached firing rates are damaged").fact("reason", e))
-            .at(&ctx)?;
-        Tensor::new(rates, &Device::Cpu).at(&ctx)
     }
 }

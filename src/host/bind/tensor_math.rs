@@ -114,9 +114,12 @@ fn elementwise(module: &mut Module) {
     }
 }
 
+/// A reduction along one dimension.
+type Reduce = fn(&T, usize) -> candle_core::Result<T>;
+
 /// `sum mean max min`, of everything or along one dimension.
 fn reductions(module: &mut Module) {
-    let table: [(&str, fn(&T, usize) -> candle_core::Result<T>, &str, f64); 4] = [
+    let table: [(&str, Reduce, &str, f64); 4] = [
         ("sum", |t, d| t.sum(d), "sum", 6.0),
         ("mean", |t, d| t.mean(d), "mean", 2.0),
         ("max", |t, d| t.max(d), "largest value", 3.0),

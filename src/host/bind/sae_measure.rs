@@ -1,0 +1,120 @@
+//! `sae::`: measuring sparse autoencoders.
+
+use candle_core::Device;
+use rhai::plugin::*;
+use rhai::{Dynamic, Map, Module, NativeCallContext, exported_module};
+
+use crate::error::{Code, Error};
+use crate::host::options::Options;
+use crate::host::raise::{At, Raised};
+use crate::host::remember::{self, key, resolved};
+use crate::host::session::session;
+use crate::host::value::from_json;
+use crate::sae::{self as core, EvaluateOptions};
+
+/// The functions of this file, for the namespace `sae`.
+pub(super) fn module() -> Module {
+    exported_module!(measure)
+}
+
+/// Versions of what is remembered: raised when the same arguments would give another result.
+const EVALUATE_VERSION: u32 = 1;
+const RATES_VERSION: u32 = 1;
+
+/// Scores of an SAE.
+#[export_module]
+mod measure {
+    /// The script type: a sparse autoencoder.
+    pub type Sae = crate::host::bind::sae::Sae;
+    /// The script type: rows of a target model at a hook.
+    pub type Activations = crate::activations::Activations;
+    /// The script type: an f32 tensor.
+    pub type Tensor = candle_core::Tensor;
+    /// The script type: a language model whose activations can be read.
+    pub type TargetModel = crate::model::TargetModel;
+    /// The script type: a list of documents.
+    pub type Corpus = crate::corpus::Corpus;
+
+    /// Measures the SAE on activations. Remembered by content.
+    ///
+    /// * `s`: the SAE.
+    /// * `activations`: rows that it was not trained on.
+    ///
+    /// Returns a map: `l0`, `l1`, `mse` (squared error summed over coordinates, mean over tokens), `fvu` (squared error over squared distance from the
+    /// mean, sums over all tokens), `explained_variance` = 1 - fvu, `l2_ratio`, `relative_reconstruction_bias`, `dead_fraction`, `tokens`.
+    /// Errors: `shape-mismatch`.
+    ///
+    /// ```rhai
+    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
+    /// let scores = sae::train(x, #{ d_sae: 8, batch_size: 32 }).evaluate(x);
+    /// assert(abs(scores.fvu + scores.explained_variance - 1.0) < 1e-12);
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn evaluate(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Dynamic> {
+        let session = session(&ctx);
+        let inputs = [("sae", &*s.digest), ("activations", activations.digest().at(&ctx)?)];
+        let key = key("s.evaluate", EVALUATE_VERSION, serde_json::json!({}), &inputs);
+        let measure = &mut || remember::to_value(&core::evaluate(&s.core, &activations, session.monitor())?);
+        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
+    }
+
+    /// Measures the SAE on activations, and in its target model when a reconstruction takes the activations' place. Remembered by content.
+    ///
+    /// * `s`: the SAE.
+    /// * `model`: its target model.
+    /// * `corpus`: text that neither was trained on.
+    /// * `options`: `tokens`: how many, all by default; `seed` 0: which contexts; `skip_first` 1: positions of each context that are left as they are.
+    ///
+    /// Returns the map of `s.evaluate(activations)` and `ce_loss`, `ce_loss_with_sae`, `ce_loss_with_zero_ablation`,
+    /// `ce_loss_with_mean_ablation`, `ce_loss_score` = (zero - with_sae) / (zero - without), a ratio of means, and `kl_div_score` = (kl_zero - kl_sae) / kl_zero.
+    /// Errors: `unknown-name` when the model lacks the SAE's hook, `shape-mismatch`, `out-of-range` for more tokens than there are.
+    ///
+    /// ```rhai
+    /// let m = model::load("sotu-1l");
+    /// let text = corpus::load("sotu").split();
+    /// let x = m.activations(text.train, #{ hook: "blocks.0.hook_mlp_out", tokens: 256 });
+    /// let scores = sae::train(x, #{ d_sae: 64, batch_size: 64 }).evaluate(m, text.test, #{ tokens: 512 });
+    /// assert(scores.ce_loss_with_zero_ablation > scores.ce_loss);
+    /// ```
+    #[rhai_fn(global, name = "evaluate", return_raw, pure)]
+    pub fn evaluate_in_model(
+        ctx: NativeCallContext,
+        s: &mut Sae,
+        model: TargetModel,
+        corpus: Corpus,
+        options: Map,
+    ) -> Raised<Dynamic> {
+        let options: EvaluateOptions = Options::new("s.evaluate", options).read().at(&ctx)?;
+        let session = session(&ctx);
+        let inputs = [("sae", &*s.digest), ("model", model.digest().at(&ctx)?), ("corpus", corpus.digest())];
+        let key = key("s.evaluate in model", EVALUATE_VERSION, resolved(&options, &[]), &inputs);
+        let measure = &mut || {
+            remember::to_value(&core::evaluate_in_model(&s.core, &model, &corpus, &options, session.monitor())?)
+        };
+        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
+    }
+
+    /// For each latent the share of tokens on which it is above 0. Remembered by content.
+    ///
+    /// * `s`: the SAE.
+    /// * `activations`: rows [tokens, d_in].
+    ///
+    /// Returns a Tensor [d_sae].
+    /// Errors: `shape-mismatch`.
+    ///
+    /// ```rhai
+    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
+    /// assert(sae::train(x, #{ d_sae: 8, batch_size: 32 }).firing_rates(x).max().item() <= 1.0);
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn firing_rates(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Tensor> {
+        let session = session(&ctx);
+        let inputs = [("sae", &*s.digest), ("activations", activations.digest().at(&ctx)?)];
+        let key = key("s.firing_rates", RATES_VERSION, serde_json::json!({}), &inputs);
+        let measure = &mut || remember::to_value(&core::firing_rates(&s.core, &activations, session.monitor())?);
+        let rates: Vec<f32> = serde_json::from_value(remember::json(&session, key, measure).at(&ctx)?)
+            .map_err(|e| Error::new(Code::DamagedFile, "cached firing rates are damaged").fact("reason", e))
+            .at(&ctx)?;
+        Tensor::new(rates, &Device::Cpu).at(&ctx)
+    }
+}
