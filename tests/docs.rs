@@ -91,3 +91,14 @@ fn readme_lists_the_script_api() {
 fn definitions_are_the_same_each_time() {
     assert_eq!(docs::definitions(&functions()), docs::definitions(&functions()));
 }
+
+#[test]
+fn the_model_card_is_the_one_that_training_left() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let left = fs::read_to_string(root.join("results/train_targets/card.md")).expect("the card that the script left");
+    let card = root.join("assets/models/README.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&card, &left).expect("assets/models/README.md");
+    }
+    assert_eq!(fs::read_to_string(card).expect("the card"), left, "`UPDATE=1 cargo test --release docs` copies it");
+}

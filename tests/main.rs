@@ -3,6 +3,7 @@
 mod activations;
 mod cli;
 mod corpus;
+mod determinism;
 mod docs;
 mod geometry;
 mod model;

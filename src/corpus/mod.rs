@@ -145,9 +145,9 @@ impl Corpus {
     }
 }
 
-/// Cuts a text in two at the first line end at or after byte `at` (at a character when there is none).
+/// Cuts a text in two at the last line end before byte `at` (at a character when there is none).
 fn cut(text: &str, at: usize) -> (Vec<String>, Vec<String>) {
     let at = (at..=text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len());
-    let at = text[at..].find('\n').map_or(at, |line| at + line + 1);
+    let at = text[..at].rfind('\n').map_or(at, |line| line + 1);
     (vec![text[..at].to_string()], vec![text[at..].to_string()])
 }

@@ -68,7 +68,7 @@ fn missing(path: &Path, reason: &str) -> Error {
     let names: Vec<&str> = super::list().iter().map(|c| c.name).collect();
     let error =
         Error::new(Code::MissingFile, format!("no corpus `{}`", path.display())).fact("reason", reason.to_lowercase());
-    match crate::error::nearest(&path.to_string_lossy(), &names) {
+    match crate::error::nearest(&path.file_name().unwrap_or_default().to_string_lossy(), &names) {
         Some(name) => error.help(format!("did you mean the embedded corpus `{name}`?")),
         None => error.help(format!("give a file, a folder, or an embedded corpus: {}", names.join(", "))),
     }

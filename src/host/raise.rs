@@ -1,8 +1,11 @@
 //! From a core [`Error`] to a script error with a position, and the words for types that scripts use.
 
+use std::path::Path;
+
 use rhai::{Dynamic, EvalAltResult, INT, NativeCallContext, Position};
 
 use crate::error::{Code, Error, Result};
+use crate::host::session::session;
 
 /// What a fallible binding returns.
 pub type Raised<T> = std::result::Result<T, Box<EvalAltResult>>;
@@ -19,8 +22,17 @@ pub trait At<T> {
 
 impl<T> At<T> for Result<T> {
     fn at(self, ctx: &NativeCallContext) -> Raised<T> {
-        self.map_err(|error| raise(error, ctx.call_position()))
+        self.map_err(|error| raise(in_project(error, session(ctx).root()), ctx.call_position()))
     }
+}
+
+/// Paths inside the project as scripts write them, relative to it.
+fn in_project(mut error: Error, root: &Path) -> Error {
+    let prefix = format!("{}{}", root.display(), std::path::MAIN_SEPARATOR);
+    error.message = error.message.replace(&prefix, "");
+    error.facts.iter_mut().for_each(|(_, value)| *value = value.replace(&prefix, ""));
+    error.help = error.help.map(|help| help.replace(&prefix, ""));
+    error
 }
 
 impl<T> At<T> for candle_core::Result<T> {

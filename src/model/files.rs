@@ -53,7 +53,7 @@ pub fn load_dir(dir: &Path) -> Result<TargetModel> {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
             let error = Error::new(Code::MissingFile, format!("no model `{}`", dir.display()))
                 .fact("reason", format!("{name}: {}", e.to_string().to_lowercase()));
-            match crate::error::nearest(&dir.to_string_lossy(), &names) {
+            match crate::error::nearest(&dir.file_name().unwrap_or_default().to_string_lossy(), &names) {
                 Some(name) => error.help(format!("did you mean the embedded model `{name}`?")),
                 None => error.help(format!("give a model folder, or an embedded model: {}", names.join(", "))),
             }
