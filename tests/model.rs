@@ -360,3 +360,23 @@ fn a_tokenizer_gives_its_text_back() -> Result<()> {
     assert_eq!(stream.iter().filter(|t| **t == 0).count(), 40, "a marker after each document");
     Ok(())
 }
+
+#[test]
+fn products_agree_with_their_reference() {
+    use saerun::ops::matmul::{Threads, View, matmul, matmul_reference};
+    let (a, b) = (normals(30 * 20, "a"), normals(25 * 20, "b"));
+    for (x, y) in [
+        (View::new(&a, 30, 20), View::new(&b, 25, 20).t()),
+        (View::new(&a, 20, 30).t(), View::new(&b, 20, 25)),
+        (View::strided(&a[3..], 29, 10, 20), View::strided(&b[7..], 10, 12, 40)),
+    ] {
+        let expected = matmul_reference(x, y);
+        for threads in [Threads::One, Threads::All] {
+            let columns = expected.len() / if expected.len() == 29 * 12 { 29 } else { 30 };
+            let mut out = vec![1.0; expected.len()];
+            matmul(&mut out, columns, 0.5, x, y, threads);
+            let halves: Vec<f32> = expected.iter().map(|e| e + 0.5).collect();
+            close("product", &out, &halves, 1e-5);
+        }
+    }
+}

@@ -16,7 +16,7 @@ macro_rules! model {
     };
 }
 
-const ALL: &[Files] = &[model!("prose-1l"), model!("sotu-1l")];
+const ALL: &[Files] = &[model!("prose-1l"), model!("prose-1l-seed1"), model!("sotu-1l")];
 
 /// Names and configurations of the embedded models.
 pub fn list() -> Vec<(&'static str, Config)> {
