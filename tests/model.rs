@@ -12,6 +12,7 @@ use saerun::ops::elementary::{erf, exp};
 use saerun::ops::gelu::{gelu, gelu_gradient};
 use saerun::ops::layer_norm::{layer_norm, layer_norm_gradient};
 use saerun::ops::linear::{linear, linear_gradient};
+use saerun::ops::muon::{orthogonalize, orthogonalize_reference};
 use saerun::progress::{Checkpoint, Monitor, NoCheckpoint, Silent};
 use saerun::rng::Rng;
 
@@ -88,6 +89,25 @@ fn kernels_agree_with_candle() -> Result<()> {
         close(name, &ours, &flat(grads.get(v.as_tensor()).expect("a gradient")), 1e-4);
     }
     Ok(())
+}
+
+#[test]
+fn muon_makes_a_matrix_orthogonal() {
+    for (rows, cols) in [(12, 30), (30, 12), (20, 20)] {
+        let x = normals(rows * cols, "muon");
+        let ours = orthogonalize(&x, rows, cols);
+        close("muon", &ours, &orthogonalize_reference(&x, rows, cols), 2e-4);
+    }
+    // Of a diagonal matrix the singular values are the entries: all come near 1, with their signs; zero stays zero.
+    let mut x = vec![0.0; 6 * 9];
+    for (i, value) in [3.0, -1.0, 0.5, 0.1, -0.02].into_iter().enumerate() {
+        x[i * 9 + i] = value;
+    }
+    for (i, y) in orthogonalize(&x, 6, 9).into_iter().enumerate() {
+        let near_one = i % 10 == 0 && i < 50;
+        assert!(if near_one { (0.65..1.25).contains(&y.abs()) && y * x[i] > 0.0 } else { y.abs() < 1e-6 }, "{i}: {y}");
+    }
+    assert_eq!(orthogonalize(&[0.0; 6], 2, 3), [0.0; 6]);
 }
 
 #[test]

@@ -12,8 +12,20 @@ use crate::corpus::{Corpus, Tokenizer};
 use crate::error::{Code, Error, Result};
 use crate::ops::adam_w::AdamW;
 use crate::ops::cross_entropy::NO_TARGET;
+use crate::ops::muon::Muon;
 use crate::progress::{Checkpoint, Monitor};
 use crate::rng::Rng;
+
+/// How the matrices of the layers are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2017).
+    AdamW,
+    /// Orthogonalized momentum (Jordan et al. 2024).
+    #[default]
+    Muon,
+}
 
 /// What `model::train` takes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +49,8 @@ pub struct TrainOptions {
     pub tokens: u64,
     /// Tokens a step, rounded down to whole contexts.
     pub batch_size: usize,
+    /// How the matrices of the layers are trained; embeddings, biases and LayerNorms always take AdamW.
+    pub optimizer: Optimizer,
     /// Highest learning rate; warmed up over 100 steps, then decayed linearly to zero.
     pub lr: f64,
     /// Decoupled weight decay on matrices, embeddings excepted.
@@ -59,7 +73,8 @@ impl Default for TrainOptions {
             d_vocab: 4096,
             tokens: 6_000_000,
             batch_size: 2048,
-            lr: 1.5e-3,
+            optimizer: Optimizer::Muon,
+            lr: 4e-3,
             weight_decay: 0.1,
             seed: 0,
             checkpoint_every: 200,
@@ -83,6 +98,7 @@ pub struct HistoryRow {
 const WARMUP: u64 = 100;
 const LOG_EVERY: u64 = 50;
 const BETAS: (f32, f32) = (0.9, 0.99);
+const MOMENTUM: f32 = 0.95;
 /// Gradients are scaled down to this global norm.
 const MAX_NORM: f64 = 1.0;
 
@@ -188,7 +204,7 @@ pub fn train(
     while state.step < steps {
         monitor.check()?;
         let lr = options.lr * rate(state.step, steps);
-        let loss = step(&config, &shapes, &roles, &mut state, &data, contexts_a_step, lr, options.weight_decay)?;
+        let loss = step(&config, &shapes, &roles, &mut state, &data, contexts_a_step, lr, options)?;
         if !loss.is_finite() {
             return Err(Error::new(Code::Diverged, "the training diverged")
                 .fact("step", state.step)
@@ -233,7 +249,7 @@ fn step(
     data: &Batches,
     contexts: usize,
     lr: f64,
-    weight_decay: f64,
+    options: &TrainOptions,
 ) -> Result<f64> {
     let (ids, targets) = data.batch(state.step, contexts);
     let vars: Vec<Var> = state
@@ -260,21 +276,29 @@ fn step(
         square.sqrt()
     };
     state.step += 1;
-    for (i, var) in vars.iter().enumerate() {
-        let Some(gradient) = gradients.get(var.as_tensor()) else { continue };
-        let decays = matches!(roles[i], Role::Read | Role::Write);
-        let adam = AdamW {
-            lr: lr as f32,
-            beta1: BETAS.0,
-            beta2: BETAS.1,
-            weight_decay: if decays { weight_decay as f32 } else { 0.0 },
-            step: state.step,
-            gradient_scale: (MAX_NORM / norm.max(MAX_NORM)) as f32,
-        };
-        with_values(gradient, |gradient| {
-            adam.update(&mut state.parameters[i], &mut state.first[i], &mut state.second[i], gradient);
-        })?;
-    }
+    let State { step, parameters, first, second, .. } = state;
+    let adam = AdamW {
+        lr: lr as f32,
+        beta1: BETAS.0,
+        beta2: BETAS.1,
+        weight_decay: 0.0,
+        step: *step,
+        gradient_scale: (MAX_NORM / norm.max(MAX_NORM)) as f32,
+    };
+    let muon = Muon { lr: lr as f32, momentum: MOMENTUM, weight_decay: options.weight_decay as f32 };
+    let moments = first.par_iter_mut().zip(second.par_iter_mut());
+    let updates = parameters.par_iter_mut().zip(moments).zip(&vars).zip(shapes.par_iter().zip(roles));
+    updates.try_for_each(|(((value, (first, second)), var), (shape, role))| {
+        let Some(gradient) = gradients.get(var.as_tensor()) else { return Ok(()) };
+        let matrix = matches!(role, Role::Read | Role::Write);
+        with_values(gradient, |gradient| match options.optimizer {
+            Optimizer::Muon if matrix => muon.update((shape[0], shape[1]), value, first, gradient),
+            _ => {
+                let weight_decay = if matrix { muon.weight_decay } else { 0.0 };
+                AdamW { weight_decay, ..adam }.update(value, first, second, gradient);
+            }
+        })
+    })?;
     Ok(if norm.is_finite() { value } else { f64::NAN })
 }
 

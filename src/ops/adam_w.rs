@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::simd::wide;
+
 /// What one step needs besides the slices.
 #[derive(Debug, Clone, Copy)]
 pub struct AdamW {
@@ -32,13 +34,18 @@ impl AdamW {
             .zip(first.par_chunks_mut(CHUNK))
             .zip(second.par_chunks_mut(CHUNK))
             .zip(gradient.par_chunks(CHUNK))
-            .for_each(|(((p, m), v), g)| {
-                for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-                    let g = g * self.gradient_scale;
-                    *m = self.beta1 * *m + (1.0 - self.beta1) * g;
-                    *v = self.beta2 * *v + (1.0 - self.beta2) * g * g;
-                    *p -= rate * *m / (v.sqrt() * root + 1e-8) + self.lr * self.weight_decay * *p;
-                }
-            });
+            .for_each(|(((p, m), v), g)| run(self, rate, root, p, m, v, g));
+    }
+}
+
+wide! {
+    /// The update of one run of values; `rate` and `root` are corrected for the moments' start at zero.
+    fn run(adam: &AdamW, rate: f32, root: f32, p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32]) {
+        for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
+            let g = g * adam.gradient_scale;
+            *m = adam.beta1 * *m + (1.0 - adam.beta1) * g;
+            *v = adam.beta2 * *v + (1.0 - adam.beta2) * g * g;
+            *p -= rate * *m / (v.sqrt() * root + 1e-8) + adam.lr * adam.weight_decay * *p;
+        }
     }
 }

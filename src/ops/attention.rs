@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::elementary::exp;
 use super::matmul::{Threads, View, matmul};
+use super::simd::{dot_lanes, map_sum_lanes, max_lanes, wide};
 
 /// The sizes of one attention layer over a batch.
 #[derive(Debug, Clone, Copy)]
@@ -35,18 +36,31 @@ impl Heads {
         let scale = 1.0 / (self.width() as f32).sqrt();
         let mut scores = vec![0.0; n * n];
         matmul(&mut scores, n, 0.0, q, k.t(), Threads::One);
+        causal_softmax(&mut scores, n, scale);
+        scores
+    }
+}
+
+wide! {
+    /// In each row of `[n, n]` scores: the softmax of the scaled scores up to the diagonal, zeros after it.
+    fn causal_softmax(scores: &mut [f32], n: usize, scale: f32) {
         for (i, row) in scores.chunks_exact_mut(n).enumerate() {
             let (seen, hidden) = row.split_at_mut(i + 1);
-            let top = seen.iter().fold(f32::NEG_INFINITY, |m, &s| m.max(s));
-            let mut sum = 0.0;
-            for s in seen.iter_mut() {
-                *s = exp((*s - top) * scale);
-                sum += *s;
-            }
-            seen.iter_mut().for_each(|s| *s /= sum);
+            let top = max_lanes(seen);
+            let normalizer = 1.0 / map_sum_lanes(seen, |s| exp((s - top) * scale));
+            seen.iter_mut().for_each(|s| *s *= normalizer);
             hidden.fill(0.0);
         }
-        scores
+    }
+}
+
+wide! {
+    /// From the gradient by the pattern `[n, n]` to that by the scores, in place.
+    fn softmax_gradient(gradient: &mut [f32], pattern: &[f32], n: usize, scale: f32) {
+        for (row, p) in gradient.chunks_exact_mut(n).zip(pattern.chunks_exact(n)) {
+            let along = dot_lanes(row, p);
+            row.iter_mut().zip(p).for_each(|(g, p)| *g = p * (*g - along) * scale);
+        }
     }
 }
 
@@ -79,10 +93,7 @@ pub fn attention_gradient(qkv: &[f32], grad_out: &[f32], heads: Heads) -> Vec<f3
             let weights = View::new(&pattern, n, n);
             let mut scores = vec![0.0; n * n];
             matmul(&mut scores, n, 0.0, upstream, v.t(), Threads::One);
-            for (row, p) in scores.chunks_exact_mut(n).zip(pattern.chunks_exact(n)) {
-                let along = row.iter().zip(p).map(|(g, p)| g * p).sum::<f32>();
-                row.iter_mut().zip(p).for_each(|(g, p)| *g = p * (*g - along) * scale);
-            }
+            softmax_gradient(&mut scores, &pattern, n, scale);
             let scores = View::new(&scores, n, n);
             let mut write = |part: usize, a: View<'_>, b: View<'_>| {
                 matmul(&mut grad[part * d + head * heads.width()..], 3 * d, 0.0, a, b, Threads::One);

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::Rows;
 use super::elementary::exp;
 use super::matmul::{Threads, View, matmul};
+use super::simd::{map_sum_lanes, max_lanes, wide};
 
 /// The target of a row that has none, such as the last position of a context.
 pub const NO_TARGET: u32 = u32::MAX;
@@ -19,25 +20,15 @@ fn block_logits(hidden: &[f32], w_u: Rows<'_>, logits: &mut [f32]) {
     matmul(logits, w_u.n, 0.0, View::new(hidden, rows, w_u.d), View::new(w_u.data, w_u.n, w_u.d).t(), Threads::All);
 }
 
-/// Replaces logits by probabilities; returns the logarithm of the normalizer, so that `log p = logit - it`.
-fn softmax(row: &mut [f32]) -> f32 {
-    let top = row.iter().fold(f32::NEG_INFINITY, |m, &x| m.max(x));
-    let mut sums = [0.0f32; 16];
-    let mut lanes = row.chunks_exact_mut(16);
-    for lane in &mut lanes {
-        for (x, s) in lane.iter_mut().zip(&mut sums) {
-            *x = exp(*x - top);
-            *s += *x;
-        }
+wide! {
+    /// Replaces logits by probabilities; returns the logarithm of the normalizer, so that `log p = logit - it`.
+    fn softmax(row: &mut [f32]) -> f32 {
+        let top = max_lanes(row);
+        let sum = map_sum_lanes(row, |x| exp(x - top));
+        let scale = 1.0 / sum;
+        row.iter_mut().for_each(|x| *x *= scale);
+        top + sum.ln()
     }
-    let mut sum: f32 = sums.iter().sum();
-    for x in lanes.into_remainder() {
-        *x = exp(*x - top);
-        sum += *x;
-    }
-    let scale = 1.0 / sum;
-    row.iter_mut().for_each(|x| *x *= scale);
-    top + sum.ln()
 }
 
 /// Summed cross-entropy in nats of `hidden [n, d]` unembedded by `w_u [d_vocab, d]` (one row a token), and how many rows

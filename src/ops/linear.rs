@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::Rows;
 use super::matmul::{Threads, View, matmul};
+use super::simd::add_scaled;
 
 /// `x w + b`: `[n, d_out]`. Cost: `2 n d_in d_out` operations.
 pub fn linear(x: Rows<'_>, w: Rows<'_>, b: &[f32]) -> Vec<f32> {
@@ -31,7 +32,7 @@ pub fn column_sums(x: Rows<'_>) -> Vec<f32> {
         .map(|rows| {
             let mut sum = vec![0.0; x.d];
             for row in rows.chunks_exact(x.d) {
-                sum.iter_mut().zip(row).for_each(|(s, x)| *s += x);
+                add_scaled(&mut sum, 1.0, row);
             }
             sum
         })

@@ -16,6 +16,7 @@ mod gram;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
+pub mod muon;
 pub mod nearest;
 pub mod pairs;
 pub mod product;

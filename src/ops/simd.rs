@@ -60,6 +60,12 @@ pub(crate) fn dot_lanes(a: &[f32], b: &[f32]) -> f32 {
     for (l, (x, y)) in tail_a.iter().zip(tail_b).enumerate() {
         lanes[l] += x * y;
     }
+    total(lanes)
+}
+
+/// The sum of all lanes, halving them: a fixed order.
+#[inline(always)]
+fn total(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for l in 0..width {
@@ -68,6 +74,53 @@ pub(crate) fn dot_lanes(a: &[f32], b: &[f32]) -> f32 {
         width /= 2;
     }
     lanes[0]
+}
+
+/// The sum of `f` over the values, for use inside a [`wide`] body.
+#[inline(always)]
+pub(crate) fn sum_lanes(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (whole, tail) = values.as_chunks::<LANES>();
+    let mut lanes = [0.0f32; LANES];
+    for x in whole {
+        for l in 0..LANES {
+            lanes[l] += f(x[l]);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(tail) {
+        *lane += f(*x);
+    }
+    total(lanes)
+}
+
+/// Replaces every value by `f` of it and returns the sum of the new ones, for use inside a [`wide`] body.
+#[inline(always)]
+pub(crate) fn map_sum_lanes(values: &mut [f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (whole, tail) = values.as_chunks_mut::<LANES>();
+    let mut lanes = [0.0f32; LANES];
+    for x in whole {
+        for l in 0..LANES {
+            x[l] = f(x[l]);
+            lanes[l] += x[l];
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(tail) {
+        *x = f(*x);
+        *lane += *x;
+    }
+    total(lanes)
+}
+
+/// The largest of some values that are numbers; minus infinity when there are none. For use inside a [`wide`] body.
+#[inline(always)]
+pub(crate) fn max_lanes(values: &[f32]) -> f32 {
+    let (whole, tail) = values.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for x in whole {
+        for l in 0..LANES {
+            lanes[l] = if x[l] > lanes[l] { x[l] } else { lanes[l] };
+        }
+    }
+    lanes.iter().chain(tail).fold(f32::NEG_INFINITY, |most, x| if *x > most { *x } else { most })
 }
 
 /// `out += scale * row`, for use inside a [`wide`] body.

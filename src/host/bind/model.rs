@@ -29,9 +29,9 @@ pub fn register(engine: &mut Engine) {
 }
 
 /// Versions of what is remembered: raised when the same arguments would give another result.
-const TRAIN_VERSION: u32 = 1;
-const LOSS_VERSION: u32 = 1;
-const ACTIVATIONS_VERSION: u32 = 1;
+const TRAIN_VERSION: u32 = 2;
+const LOSS_VERSION: u32 = 2;
+const ACTIVATIONS_VERSION: u32 = 2;
 
 const HISTORY: &str = "history.json";
 const ROWS: &str = "activations.safetensors";
@@ -137,8 +137,9 @@ pub mod model {
     ///
     /// * `corpus`: the text.
     /// * `options`: `n_layers` 1, `d_model` 512, `n_heads` 8, `d_mlp` 2048, `act_fn` `"gelu"` (exact) `"gelu_new"` `"relu"` `"silu"` `"solu_ln"`,
-    ///   `n_ctx` 128, `d_vocab` 4096, `tokens` 6,000,000, `batch_size` 2048 tokens, `lr` 0.0015 (AdamW; 100 steps of warm-up, then
-    ///   linear decay to zero), `weight_decay` 0.1, `seed` 0, `checkpoint_every` 200 steps.
+    ///   `n_ctx` 128, `d_vocab` 4096, `tokens` 6,000,000, `batch_size` 2048 tokens, `optimizer` `"muon"` (for the matrices of the layers; the
+    ///   rest takes AdamW) or `"adam_w"` (for which a smaller `lr` is safer), `lr` 0.004 (100 steps of warm-up, then linear decay to zero), `weight_decay` 0.1, `seed` 0,
+    ///   `checkpoint_every` 200 steps.
     ///
     /// Returns a TargetModel, its weights rounded to f16.
     /// Errors: `out-of-range` for sizes that make no transformer, `diverged`.
