@@ -6,6 +6,7 @@ mod corpus;
 mod determinism;
 mod docs;
 mod geometry;
+mod kernel;
 mod model;
 mod regularizer;
 mod report;

@@ -217,6 +217,37 @@ fn the_forward_pass_is_numpys() -> Result<()> {
     Ok(())
 }
 
+/// The path without gradients against the readable one: rows at every hook, and the loss.
+#[test]
+fn inference_is_the_forward_pass() -> Result<()> {
+    for act_fn in [ActFn::Gelu, ActFn::SoluLn] {
+        let model = train(&story(), &TrainOptions { n_layers: 2, act_fn, ..options() }, &mut NoCheckpoint, &Silent)?;
+        let contexts = model.contexts(&story(), None, 0)?;
+        let mut expected = std::collections::BTreeMap::new();
+        let hidden = forward(model.config(), model.parameters(), &contexts, &mut |hook, rows| {
+            expected.insert(hook.to_string(), flat(rows));
+            Ok(Then::Go)
+        })?
+        .expect("an end");
+        for (hook, expected) in &expected {
+            let mut found = Vec::new();
+            model.rows_at(&contexts, hook, &mut |rows| {
+                found.extend_from_slice(rows);
+                Ok(())
+            })?;
+            close(hook, &found, expected, 2e-5);
+        }
+        let targets: Vec<u32> =
+            (0..contexts.len()).map(|i| if (i + 1) % 16 == 0 { NO_TARGET } else { contexts[i + 1] }).collect();
+        let (hidden, w_u) = (flat(&hidden), flat(&model.parameters().w_e));
+        let rows = |data| Rows { data, n: <[f32]>::len(data) / 16, d: 16 };
+        let (sum, count) = cross_entropy(rows(&hidden), rows(&w_u), &targets);
+        let loss = model.ce_loss(&story(), &LossOptions::default(), &Silent)?;
+        assert!((loss - sum / count as f64).abs() < 1e-5, "{loss}");
+    }
+    Ok(())
+}
+
 fn story() -> Corpus {
     let line = "The quick brown fox jumps over the lazy dog, and the dog sleeps on. ";
     Corpus::new("story", (0..40).map(|i| format!("{i} {}", line.repeat(5 + i % 3))).collect())

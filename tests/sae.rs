@@ -84,8 +84,8 @@ fn product_agrees_with_three_loops() {
 
 #[test]
 fn encode_decode_and_transposition_agree_with_their_references() {
-    // Ragged in every dimension: two token tiles, two latent tiles, a row length off the lanes.
-    let (n, d, d_sae) = (1030, 21, 1100);
+    // Ragged in every dimension: several tasks of tokens, two of latents, a row length off the lanes.
+    let (n, d, d_sae) = (430, 21, 2100);
     let (x, w) = (normals(n * d, 1.0, 5), normals(d_sae * d, 0.3, 6));
     let bias = vec![-2.0f32; d_sae];
     let w = Rows::new(&w, d_sae, d).unwrap();

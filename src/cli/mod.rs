@@ -2,6 +2,7 @@
 
 mod clean;
 mod doc;
+mod memory;
 mod params;
 mod run;
 
@@ -11,6 +12,8 @@ use annotate_snippets::{Level, Renderer};
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
+
+pub use memory::keep_big_buffers;
 
 /// Runs experiment scripts on sparse autoencoders.
 #[derive(Parser)]

@@ -1,19 +1,18 @@
 //! Cross-entropies of a target model, as it is and with the rows at a hook replaced.
 
-use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::TargetModel;
 use super::autograd::with_values;
-use super::transformer::{Then, forward};
+use super::inference::Pass;
 use crate::corpus::Corpus;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::ops::Rows;
 use crate::ops::cross_entropy::{NO_TARGET, compare, cross_entropy};
 use crate::progress::Monitor;
 
-/// Contexts a forward pass. Fixed, because the bits of a product depend on its shape.
-pub(super) const CONTEXTS: usize = 32;
+/// Contexts a forward pass.
+pub(super) const CONTEXTS: usize = 48;
 
 /// What `m.ce_loss` takes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -70,7 +69,7 @@ impl TargetModel {
         let (mut sum, mut count) = (0.0, 0);
         for (ids, targets) in self.batches(&contexts) {
             monitor.check()?;
-            let hidden = self.hidden(ids, &mut |_, _| Ok(Then::Go))?;
+            let hidden = self.inference()?.run(ids, Pass::default())?.hidden;
             let (s, c) = self.with_rows(&hidden, |h, w| cross_entropy(h, w, &targets))?;
             sum += s;
             count += c;
@@ -99,23 +98,18 @@ impl TargetModel {
         for (ids, mut targets) in self.batches(contexts) {
             monitor.check()?;
             targets.chunks_exact_mut(n_ctx).for_each(|t| t[..skip_first.min(n_ctx)].fill(NO_TARGET));
-            let original = self.hidden(ids, &mut |_, _| Ok(Then::Go))?;
-            let (sum, count) = self.with_rows(&original, |h, w| cross_entropy(h, w, &targets))?;
+            let original = self.inference()?.run(ids, Pass { keep: Some(hook), ..Pass::default() })?;
+            let (sum, count) = self.with_rows(&original.hidden, |h, w| cross_entropy(h, w, &targets))?;
             ce += sum;
             tokens += count;
             for (patch, score) in patches.iter().zip(&mut scores) {
                 monitor.check()?;
-                let patched = self.hidden(ids, &mut |name, rows| {
-                    if name != hook {
-                        return Ok(Then::Go);
-                    }
-                    let mut values = with_values(rows, <[f32]>::to_vec)?;
-                    apply(patch, &mut values, width, n_ctx, skip_first)?;
-                    Ok(Then::Replace(Tensor::from_vec(values, rows.shape(), &Device::Cpu)?))
+                let mut rows = original.kept.clone();
+                apply(patch, &mut rows, width, n_ctx, skip_first)?;
+                let patched = self.inference()?.run(ids, Pass { replace: Some((hook, &rows)), ..Pass::default() })?;
+                let (sum, kl) = self.with_rows(&original.hidden, |first, w| {
+                    compare(first, Rows { data: &patched.hidden, ..first }, w, &targets)
                 })?;
-                let (sum, kl) = self.with_rows(&original, |first, w| {
-                    with_values(&patched, |second| compare(first, Rows { data: second, ..first }, w, &targets))
-                })??;
                 score.0 += sum;
                 score.1 += kl;
             }
@@ -134,13 +128,7 @@ impl TargetModel {
     pub fn rows_at(&self, contexts: &[u32], hook: &str, f: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
         self.hook_width(hook)?;
         for ids in contexts.chunks(CONTEXTS * self.config().n_ctx) {
-            forward(self.config(), self.parameters(), ids, &mut |name, rows| {
-                if name != hook {
-                    return Ok(Then::Go);
-                }
-                with_values(rows, &mut *f)??;
-                Ok(Then::Stop)
-            })?;
+            f(&self.inference()?.run(ids, Pass { keep: Some(hook), stop: true, ..Pass::default() })?.kept)?;
         }
         Ok(())
     }
@@ -150,21 +138,12 @@ impl TargetModel {
         contexts.chunks(CONTEXTS * self.config().n_ctx).map(|ids| (ids, self.targets(ids)))
     }
 
-    /// The forward pass to its end.
-    pub(super) fn hidden(&self, ids: &[u32], visit: &mut dyn FnMut(&str, &Tensor) -> Result<Then>) -> Result<Tensor> {
-        forward(self.config(), self.parameters(), ids, visit)?
-            .ok_or_else(|| Error::new(Code::Internal, "a forward pass without an end"))
-    }
-
     /// Calls `f` with hidden states and the unembedding as rows.
-    fn with_rows<R>(&self, hidden: &Tensor, f: impl FnOnce(Rows<'_>, Rows<'_>) -> R) -> Result<R> {
+    fn with_rows<R>(&self, hidden: &[f32], f: impl FnOnce(Rows<'_>, Rows<'_>) -> R) -> Result<R> {
         let d = self.config().d_model;
-        let result = with_values(hidden, |h| {
-            with_values(&self.parameters().w_e, |w| {
-                f(Rows { data: h, n: h.len() / d, d }, Rows { data: w, n: w.len() / d, d })
-            })
-        })??;
-        Ok(result)
+        Ok(with_values(&self.parameters().w_e, |w| {
+            f(Rows { data: hidden, n: hidden.len() / d, d }, Rows { data: w, n: w.len() / d, d })
+        })?)
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TargetModel;
 use super::autograd::with_values;
-use super::transformer::Then;
+use super::inference::Pass;
 use crate::error::Result;
 use crate::progress::Monitor;
 use crate::rng::Rng;
@@ -44,13 +44,11 @@ impl TargetModel {
             context.extend(seen);
             let last = context.len() - 1;
             context.resize(n_ctx, bos);
-            let hidden = self.hidden(&context, &mut |_, _| Ok(Then::Go))?;
-            let logits: Vec<f64> = with_values(&hidden, |h| {
-                let h = &h[last * d..(last + 1) * d];
-                with_values(&self.parameters().w_e, |w| {
-                    w.chunks_exact(d).map(|row| row.iter().zip(h).map(|(a, b)| f64::from(a * b)).sum()).collect()
-                })
-            })??;
+            let hidden = self.inference()?.run(&context, Pass::default())?.hidden;
+            let h = &hidden[last * d..(last + 1) * d];
+            let logits: Vec<f64> = with_values(&self.parameters().w_e, |w| {
+                w.chunks_exact(d).map(|row| row.iter().zip(h).map(|(a, b)| f64::from(a * b)).sum()).collect()
+            })?;
             let next = pick(&logits, options.temperature, &mut rng);
             if next as u32 == bos {
                 break;

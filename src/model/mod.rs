@@ -6,6 +6,7 @@ mod embedded;
 mod evaluate;
 pub mod files;
 mod generate;
+mod inference;
 pub mod ngram;
 pub mod train;
 pub mod transformer;
@@ -23,6 +24,7 @@ pub use config::{ActFn, Config};
 pub use embedded::list;
 pub use evaluate::{LossOptions, Patch, PatchScore, PatchedLosses};
 pub use generate::GenerateOptions;
+use inference::Inference;
 pub use train::{HistoryRow, TrainOptions, train};
 use transformer::Parameters;
 
@@ -37,6 +39,7 @@ struct Inner {
     tokenizer: Tokenizer,
     history: Vec<HistoryRow>,
     digest: OnceLock<String>,
+    inference: OnceLock<Inference>,
 }
 
 impl TargetModel {
@@ -48,7 +51,8 @@ impl TargetModel {
         tokenizer: Tokenizer,
         history: Vec<HistoryRow>,
     ) -> Self {
-        TargetModel(Arc::new(Inner { name, config, parameters, tokenizer, history, digest: OnceLock::new() }))
+        let (digest, inference) = (OnceLock::new(), OnceLock::new());
+        TargetModel(Arc::new(Inner { name, config, parameters, tokenizer, history, digest, inference }))
     }
 
     /// An embedded model by name, or a saerun model folder.
@@ -80,6 +84,16 @@ impl TargetModel {
     /// Its tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.0.tokenizer
+    }
+
+    /// The model ready to run; made when first asked for.
+    fn inference(&self) -> Result<&Inference> {
+        if self.0.inference.get().is_none() {
+            let made = Inference::new(self.config(), self.parameters())?;
+            // Another thread may have been faster: its copy is the same.
+            let _ = self.0.inference.set(made);
+        }
+        self.0.inference.get().ok_or_else(|| Error::new(Code::Internal, "a model that cannot be made ready"))
     }
 
     /// How its training went; empty for a loaded model.

@@ -209,7 +209,8 @@ pub fn forward(
     Ok(Some(resid.apply_op3(&parameters.ln_final_w, &parameters.ln_final_b, LayerNorm)?))
 }
 
-fn activate(x: &Tensor, act_fn: ActFn) -> Result<Tensor> {
+/// The activation function of an MLP, elementwise or, for SoLU, by rows.
+pub(super) fn activate(x: &Tensor, act_fn: ActFn) -> Result<Tensor> {
     Ok(match act_fn {
         ActFn::Gelu => x.apply_op1(Gelu)?,
         ActFn::GeluNew => x.gelu()?,

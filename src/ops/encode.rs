@@ -1,7 +1,7 @@
 //! The encoder: one dense product by tiles, with bias, ReLU and compaction to sparse codes fused into each tile.
 //!
-//! The dense pre-activations exist one tile at a time. A token's codes do not depend on the tokens beside it: token tiles are
-//! padded with zero rows to one shape, and latent tiles are a property of the dictionary.
+//! The dense pre-activations exist one small tile at a time, in the first cache. A token's codes do not depend on the tokens beside
+//! it, nor on the order of latents: see [`super::kernel`].
 
 // Loops over several slices by one index are what the compiler turns into registers.
 #![allow(clippy::needless_range_loop)]
@@ -12,12 +12,18 @@ use rayon::prelude::*;
 
 use super::Rows;
 use super::codes::Codes;
-use super::product::{Strided, product};
+use super::kernel::kernel;
+use super::panels::Panels;
 use super::simd::wide;
 
-/// Tokens in a tile of the product.
+/// Tokens that one task encodes: at 512 values a token, they stay in the second cache. A multiple of every kernel's rows.
+const TOKENS: usize = 192;
+/// Latents that one task takes them through. A multiple of every kernel's columns.
+const LATENTS: usize = 2048;
+
+/// Tokens in a tile of the dense way's products.
 pub const TOKEN_TILE: usize = 1024;
-/// Latents in a tile of the product: with [`TOKEN_TILE`], 4 MiB of pre-activations a thread. Tall tiles pack the weights less often.
+/// Latents in a tile of the dense way's products.
 pub const LATENT_TILE: usize = 1024;
 
 thread_local! {
@@ -93,7 +99,7 @@ impl Padded {
     }
 }
 
-/// The codes of one tile: how many each token has, and the entries token after token.
+/// The codes of one task: how many each token has, and the entries token after token.
 #[derive(Default)]
 struct TileCodes {
     counts: Vec<u32>,
@@ -103,40 +109,93 @@ struct TileCodes {
 
 /// `relu(x w_encᵀ + b_enc)` as sparse codes; `x` is already centered, `w_enc` is `[d_sae, d_in]`.
 ///
-/// Costs `n d_sae d_in` multiply-adds and one read of each tile while it is in cache. With a `limit` on the share of active pairs
-/// it gives up and returns `None` when any tile is denser: the caller then takes the dense way, and no memory is spent on dense codes.
+/// Costs `n d_sae d_in` multiply-adds, and little more: each tile of pre-activations is looked at while it is in the first cache. With a
+/// `limit` on the share of active pairs it gives up and returns `None` when any task's share is denser: the caller then takes the dense
+/// way, and no memory is spent on dense codes.
 pub fn encode(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], limit: Option<f64>) -> Option<Codes> {
-    let (d, d_sae) = (x.d, w_enc.n);
-    let columns = d_sae.div_ceil(LATENT_TILE);
-    let tiles: Vec<Option<TileCodes>> = (0..x.tiles() * columns)
+    let (d_sae, kernel) = (w_enc.n, kernel());
+    let tokens = Panels::new(Rows { data: x.rows(), n: x.n, d: x.d }, kernel.rows);
+    let latents = Panels::new(w_enc, kernel.columns);
+    // Padding never fires.
+    let mut bias = b_enc.to_vec();
+    bias.resize(latents.len() * kernel.columns, f32::NEG_INFINITY);
+    let columns = d_sae.div_ceil(LATENTS);
+    let part = |at: usize, size: usize, panels: &Panels| {
+        let each = size / panels.width;
+        at * each..((at + 1) * each).min(panels.len())
+    };
+    let tasks: Vec<Option<TileCodes>> = (0..x.n.div_ceil(TOKENS) * columns)
         .into_par_iter()
         .map(|task| {
-            let (rows, real) = x.tile(task / columns);
-            let first = task % columns * LATENT_TILE;
-            let width = LATENT_TILE.min(d_sae - first);
-            let bias = &b_enc[first..first + width];
+            let first = task / columns * TOKENS;
+            let real = TOKENS.min(x.n - first);
+            let width = LATENTS.min(d_sae - task % columns * LATENTS);
             let most = limit.map_or(usize::MAX, |share| (share * (real * width) as f64) as usize);
-            with_tile(TOKEN_TILE * width, |tile| {
-                let weights = Strided::rows(&w_enc.data[first * d..(first + width) * d], d);
-                product((TOKEN_TILE, d, width), tile, false, Strided::rows(rows, d), weights.t());
-                let mut codes = TileCodes { counts: Vec::with_capacity(real), ..TileCodes::default() };
-                for row in tile.chunks_exact(width).take(real) {
-                    let before = codes.latents.len();
-                    compact(row, bias, first as u32, &mut codes.latents, &mut codes.values);
-                    codes.counts.push((codes.latents.len() - before) as u32);
-                    if codes.latents.len() > most {
-                        return None;
-                    }
+            let mut found = Vec::new();
+            let rows = (&tokens, part(task / columns, TOKENS, &tokens));
+            kernel.tiles(rows, (&latents, part(task % columns, LATENTS, &latents)), |row, column, tile| {
+                let bias = &bias[column..column + kernel.columns];
+                if found.len() <= most && fires(tile, bias) {
+                    let within = row - first;
+                    compact(tile, bias, within, real - within.min(real), column, &mut found);
                 }
-                Some(codes)
-            })
+            });
+            (found.len() <= most).then(|| by_token(&found, real))
         })
         .collect();
-    let tiles: Vec<TileCodes> = tiles.into_iter().collect::<Option<_>>()?;
-    Some(join(&tiles, x.n, d_sae, columns))
+    let tasks: Vec<TileCodes> = tasks.into_iter().collect::<Option<_>>()?;
+    Some(join(&tasks, x.n, d_sae, columns))
 }
 
-/// Puts the tiles of each token beside each other.
+wide! {
+    /// Whether any entry of some rows of a tile plus its column's bias is positive. Rows are whole lines of sixteen.
+    fn fires(tile: &[f32], bias: &[f32]) -> bool {
+        let bias = bias.as_chunks::<16>().0;
+        let mut any = [0u32; 16];
+        for row in tile.as_chunks::<16>().0.chunks_exact(bias.len()) {
+            for (row, bias) in row.iter().zip(bias) {
+                for l in 0..16 {
+                    any[l] |= u32::from(row[l] + bias[l] > 0.0);
+                }
+            }
+        }
+        any.iter().fold(0, |all, any| all | any) != 0
+    }
+}
+
+/// Appends a tile's positive entries as (token, latent, value): token `row + r` for the first `real` rows, latent `column + c`.
+fn compact(tile: &[f32], bias: &[f32], row: usize, real: usize, column: usize, found: &mut Vec<(u32, u32, f32)>) {
+    for (r, values) in tile.chunks_exact(bias.len()).take(real).enumerate().filter(|(_, values)| fires(values, bias)) {
+        for (c, (x, bias)) in values.iter().zip(bias).enumerate() {
+            let pre = x + bias;
+            if pre > 0.0 {
+                found.push(((row + r) as u32, (column + c) as u32, pre));
+            }
+        }
+    }
+}
+
+/// Sorts a task's entries by token; those of a token keep their order, which is that of latents.
+fn by_token(found: &[(u32, u32, f32)], tokens: usize) -> TileCodes {
+    let mut codes =
+        TileCodes { counts: vec![0; tokens], latents: vec![0; found.len()], values: vec![0.0; found.len()] };
+    found.iter().for_each(|(t, ..)| codes.counts[*t as usize] += 1);
+    let mut next: Vec<usize> = Vec::with_capacity(tokens);
+    let mut sum = 0;
+    for count in &codes.counts {
+        next.push(sum);
+        sum += *count as usize;
+    }
+    for (t, latent, value) in found {
+        let place = &mut next[*t as usize];
+        codes.latents[*place] = *latent;
+        codes.values[*place] = *value;
+        *place += 1;
+    }
+    codes
+}
+
+/// Puts the codes of each token's tasks beside each other.
 fn join(tiles: &[TileCodes], n: usize, d_sae: usize, columns: usize) -> Codes {
     let active = tiles.iter().map(|tile| tile.latents.len()).sum();
     let mut codes = Codes {
@@ -160,33 +219,6 @@ fn join(tiles: &[TileCodes], n: usize, d_sae: usize, columns: usize) -> Codes {
     }
     codes.offsets.resize(n + 1, codes.latents.len());
     codes
-}
-
-wide! {
-    /// Appends the positive entries of `row + bias`; entry `i` belongs to latent `first + i`. Blocks without one are skipped.
-    fn compact(row: &[f32], bias: &[f32], first: u32, latents: &mut Vec<u32>, values: &mut Vec<f32>) {
-        const BLOCK: usize = 64;
-        for (b, (row, bias)) in row.chunks(BLOCK).zip(bias.chunks(BLOCK)).enumerate() {
-            if let (Ok(row), Ok(bias)) = (<&[f32; BLOCK]>::try_from(row), <&[f32; BLOCK]>::try_from(bias)) {
-                let mut any = [0u32; 16];
-                for q in 0..BLOCK / 16 {
-                    for l in 0..16 {
-                        any[l] |= u32::from(row[q * 16 + l] + bias[q * 16 + l] > 0.0);
-                    }
-                }
-                if any.iter().fold(0, |all, any| all | any) == 0 {
-                    continue;
-                }
-            }
-            for (l, (x, bias)) in row.iter().zip(bias).enumerate() {
-                let pre = x + bias;
-                if pre > 0.0 {
-                    latents.push(first + (b * BLOCK + l) as u32);
-                    values.push(pre);
-                }
-            }
-        }
-    }
 }
 
 /// The encoder by three loops in f64: what [`encode`] is tested against. `x` is centered, row-major `[n, d]`; the result `[n, d_sae]`.

@@ -2,6 +2,7 @@
 
 pub mod adam;
 pub mod adam_w;
+pub mod affine;
 pub mod attention;
 pub mod backward;
 pub mod codes;
@@ -13,12 +14,14 @@ pub mod encode;
 pub mod frame;
 pub mod gelu;
 mod gram;
+pub mod kernel;
 pub mod layer_norm;
 pub mod linear;
 pub mod matmul;
 pub mod muon;
 pub mod nearest;
 pub mod pairs;
+pub mod panels;
 pub mod product;
 pub mod simd;
 pub mod unit;

@@ -1,20 +1,23 @@
 //! Nearest neighbors among unit rows by cosine, from tiles of the Gram matrix.
 //!
-//! Each tile on or above the diagonal serves its rows and its columns. A row keeps its best few candidates in the order
-//! (larger cosine, lower index); a candidate below the worst one kept can never come back, so the order in which threads
-//! finish tiles changes nothing. The scan takes the maximum of a stretch first (SIMD) and looks inside only when that
-//! reaches the worst candidate kept: about log n times a row.
+//! Each block of the Gram matrix on or above the diagonal serves its rows and its columns, and a tile is looked at while it is in the
+//! first cache. A row keeps its best few candidates in the order (larger cosine, lower index); a candidate below the worst one kept can
+//! never come back, so the order in which threads finish blocks changes nothing. A tile is gone through only when one of its entries
+//! reaches its row's or its column's worst candidate: about log n times a row.
 //!
-//! Cost: n^2 d / 2 multiply-adds and n^2 comparisons; memory O(n) beside the unit rows and a tile a thread.
+//! Cost: n^2 d / 2 multiply-adds and n^2 comparisons; memory O(n) beside the unit rows and their panels.
 
 use std::cmp::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::Sign;
-use super::gram::{tile_product, upper_tiles, with_tile};
-use super::unit::{TILE, UnitRows};
+use super::gram::upper_tiles;
+use super::kernel::kernel;
+use super::panels::Panels;
+use super::simd::wide;
+use super::unit::UnitRows;
+use super::{Rows, Sign};
 
 /// A row's nearest neighbor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,10 +44,9 @@ pub const EXACT_TIE: f64 = 1e-12;
 const F32_TIE: f32 = 2e-6;
 /// How many candidates a row keeps where ties are settled.
 const CANDIDATES: usize = 4;
-/// Stretch of a row that is scanned at once.
-const STRETCH: usize = 64;
-/// Rows whose columns are scanned at once.
-const LAYER: usize = 16;
+/// Rows and columns of a block that one task computes: at 512 values a row, its rows stay in the second cache. A multiple of every
+/// kernel's rows and columns.
+const BLOCK: usize = 96;
 
 /// Each row's nearest neighbor, in row order; empty when there are fewer than two rows.
 ///
@@ -57,7 +59,7 @@ pub fn nearest(unit: &UnitRows, sign: Sign) -> Vec<Nearest> {
     (0..unit.len())
         .into_par_iter()
         .map(|i| {
-            let index = best[i / TILE].found[i % TILE][0].1 as usize;
+            let index = best[i / BLOCK].found[i % BLOCK][0].1 as usize;
             Nearest { index, cos: unit.cos(i, index) }
         })
         .collect()
@@ -75,7 +77,7 @@ pub fn nearest_two(unit: &UnitRows, sign: Sign) -> Vec<NearestTwo> {
     (0..unit.len())
         .into_par_iter()
         .map(|i| {
-            let found = &best[i / TILE].found[i % TILE];
+            let found = &best[i / BLOCK].found[i % BLOCK];
             if unit.len() - 1 > CANDIDATES && found[CANDIDATES - 1].0 >= found[1].0 - F32_TIE {
                 settle(unit, sign, i, 0..unit.len())
             } else {
@@ -105,22 +107,24 @@ fn settle(unit: &UnitRows, sign: Sign, i: usize, candidates: impl Iterator<Item 
     NearestTwo { first, second: top(Some(first.index)) }
 }
 
-/// The best candidates of one tile's rows.
+/// The best candidates of one block's rows.
 struct Best<const K: usize> {
-    /// The worst cosine kept, a row.
+    /// What a cosine must reach to count, a row: the worst one kept.
     least: Vec<f32>,
     /// (cosine, kept row) in falling order, a row; unused places hold (-inf, u32::MAX).
     found: Vec<[(f32, u32); K]>,
 }
 
+const UNUSED: (f32, u32) = (f32::NEG_INFINITY, u32::MAX);
+
 impl<const K: usize> Best<K> {
-    fn new(rows: usize) -> Self {
-        Best { least: vec![f32::NEG_INFINITY; rows], found: vec![[(f32::NEG_INFINITY, u32::MAX); K]; rows] }
+    /// Nothing found yet, with these marks to reach.
+    fn new(least: Vec<f32>) -> Self {
+        Best { found: vec![[UNUSED; K]; least.len()], least }
     }
 
-    fn offer(&mut self, row: usize, cos: f32, index: usize) {
+    fn offer(&mut self, row: usize, new: (f32, u32)) {
         let found = &mut self.found[row];
-        let new = (cos, index as u32);
         if precedes(new, found[K - 1]) {
             let mut at = K - 1;
             while at > 0 && precedes(new, found[at - 1]) {
@@ -128,7 +132,14 @@ impl<const K: usize> Best<K> {
                 at -= 1;
             }
             found[at] = new;
-            self.least[row] = found[K - 1].0;
+            self.least[row] = self.least[row].max(found[K - 1].0);
+        }
+    }
+
+    /// Takes over what another block of the same rows has found.
+    fn merge(&mut self, other: &Best<K>) {
+        for (row, found) in other.found.iter().enumerate() {
+            found.iter().take_while(|new| **new != UNUSED).for_each(|new| self.offer(row, *new));
         }
     }
 }
@@ -142,78 +153,84 @@ fn precedes(a: (f32, u32), b: (f32, u32)) -> bool {
     }
 }
 
-/// The pass over the tiles.
+/// The pass over the blocks.
 fn scan<const K: usize>(unit: &UnitRows, sign: Sign) -> Vec<Best<K>> {
-    let tiles = unit.tiles();
-    let best: Vec<Mutex<Best<K>>> = (0..tiles).map(|b| Mutex::new(Best::new(unit.tile_len(b)))).collect();
-    upper_tiles(tiles).into_par_iter().for_each(|(i, j)| {
-        with_tile(|cos| {
-            tile_product(unit, i, j, cos);
+    let (n, kernel) = (unit.len(), kernel());
+    let blocks = n.div_ceil(BLOCK);
+    let rows = Rows { data: unit.values(), n, d: unit.raw.d };
+    let (left, right) = (Panels::new(rows, kernel.rows), Panels::new(rows, kernel.columns));
+    let block = |at: usize, panels: &Panels| {
+        let each = BLOCK / panels.width;
+        at * each..((at + 1) * each).min(panels.len())
+    };
+    // Above minus infinity, which stands for a pair that does not count.
+    let best: Vec<Mutex<Best<K>>> = (0..blocks).map(|_| Mutex::new(Best::new(vec![f32::MIN; BLOCK]))).collect();
+    let lock = |b: usize| best[b].lock().unwrap_or_else(PoisonError::into_inner);
+    upper_tiles(blocks).into_par_iter().for_each(|(i, j)| {
+        // A task finds beside the marks of its beginning, and hands over at its end: no lock is held while it computes.
+        let mut of_rows = Best::<K>::new(lock(i).least.clone());
+        let mut of_columns = Best::<K>::new(lock(j).least.clone());
+        let mut visit = |row: usize, column: usize, tile: &mut [f32]| {
             if sign == Sign::Abs {
-                cos.iter_mut().for_each(|c| *c = c.abs());
+                tile.iter_mut().for_each(|c| *c = c.abs());
             }
-            if i == j {
-                (0..TILE).for_each(|r| cos[r * TILE + r] = f32::NEG_INFINITY);
+            if i == j || row + kernel.rows > n || column + kernel.columns > n {
+                hide(tile, row, column, kernel.columns, n);
             }
-            let (rows, columns) = (unit.tile_len(i), unit.tile_len(j));
-            scan_rows(cos, columns, j * TILE, &mut best[i].lock().unwrap_or_else(PoisonError::into_inner));
-            if i != j {
-                scan_columns(cos, rows, i * TILE, &mut best[j].lock().unwrap_or_else(PoisonError::into_inner));
+            let (r, c) = (row - i * BLOCK, column - j * BLOCK);
+            let columns = c..c + kernel.columns;
+            if !reaches(tile, &of_rows.least[r..r + kernel.rows], &of_columns.least[columns.clone()]) {
+                return;
             }
-        });
+            for (at, values) in tile.chunks_exact(kernel.columns).enumerate() {
+                if reaches(values, &of_rows.least[r + at..=r + at], &of_columns.least[columns.clone()]) {
+                    for (within, &cos) in values.iter().enumerate() {
+                        if cos >= of_rows.least[r + at] {
+                            of_rows.offer(r + at, (cos, (column + within) as u32));
+                        }
+                        if cos >= of_columns.least[c + within] {
+                            of_columns.offer(c + within, (cos, (row + at) as u32));
+                        }
+                    }
+                }
+            }
+        };
+        for panel in block(j, &right) {
+            // Below the diagonal there is nothing new.
+            let rows = block(i, &left);
+            let end =
+                if i == j { ((panel + 1) * kernel.columns).div_ceil(kernel.rows).min(rows.end) } else { rows.end };
+            kernel.tiles((&left, rows.start..end), (&right, panel..panel + 1), &mut visit);
+        }
+        lock(i).merge(&of_rows);
+        lock(j).merge(&of_columns);
     });
     best.into_iter().map(|b| b.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
-/// Offers to each row of the tile its columns; column 0 is kept row `offset`.
-fn scan_rows<const K: usize>(cos: &[f32], columns: usize, offset: usize, best: &mut Best<K>) {
-    for row in 0..best.least.len() {
-        let line = &cos[row * TILE..row * TILE + columns];
-        for (s, stretch) in line.chunks(STRETCH).enumerate() {
-            if maximum(stretch) >= best.least[row] {
-                for (c, &value) in stretch.iter().enumerate() {
-                    if value >= best.least[row] {
-                        best.offer(row, value, offset + s * STRETCH + c);
-                    }
-                }
-            }
+/// Keeps the entries above the diagonal, each pair once and no row with itself, and none of the padding.
+fn hide(tile: &mut [f32], row: usize, column: usize, columns: usize, n: usize) {
+    for (at, value) in tile.iter_mut().enumerate() {
+        let (row, column) = (row + at / columns, column + at % columns);
+        if column <= row || column >= n {
+            *value = f32::NEG_INFINITY;
         }
     }
 }
 
-/// Offers to each column of the tile its rows; row 0 is kept row `offset`.
-fn scan_columns<const K: usize>(cos: &[f32], rows: usize, offset: usize, best: &mut Best<K>) {
-    let columns = best.least.len();
-    let mut most = [0.0f32; TILE];
-    for from in (0..rows).step_by(LAYER) {
-        let layer = &cos[from * TILE..rows.min(from + LAYER) * TILE];
-        most.copy_from_slice(&layer[..TILE]);
-        for line in layer.chunks_exact(TILE).skip(1) {
-            for (m, &value) in most.iter_mut().zip(line) {
-                *m = if value > *m { value } else { *m };
-            }
-        }
-        for (column, &top) in most[..columns].iter().enumerate() {
-            if top >= best.least[column] {
-                for (r, line) in layer.chunks_exact(TILE).enumerate() {
-                    if line[column] >= best.least[column] {
-                        best.offer(column, line[column], offset + from + r);
-                    }
+wide! {
+    /// Whether any entry of some rows of a tile reaches the mark of its row or its column.
+    fn reaches(tile: &[f32], row_marks: &[f32], column_marks: &[f32]) -> bool {
+        let column_marks = column_marks.as_chunks::<16>().0;
+        let mut any = [0u32; 16];
+        for (row, mark) in tile.as_chunks::<16>().0.chunks_exact(column_marks.len()).zip(row_marks) {
+            for (row, marks) in row.iter().zip(column_marks) {
+                for l in 0..16 {
+                    let mark = if *mark < marks[l] { *mark } else { marks[l] };
+                    any[l] |= u32::from(row[l] >= mark);
                 }
             }
         }
+        any.iter().fold(0, |all, any| all | any) != 0
     }
-}
-
-/// The largest of some finite values, in sixteen lanes.
-fn maximum(values: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; 16];
-    let body = values.chunks_exact(16);
-    let tail = body.remainder();
-    for chunk in body {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = if value > *lane { value } else { *lane };
-        }
-    }
-    lanes.iter().chain(tail).fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a })
 }

@@ -1,8 +1,12 @@
 //! The unit rows of a dictionary: norms, directions, and which rows have none.
 
+// Loops over lanes by index are what the compiler turns into registers.
+#![allow(clippy::needless_range_loop)]
+
 use rayon::prelude::*;
 
 use super::Rows;
+use super::simd::wide;
 
 /// Tiles of the Gram matrix are this many rows high and wide. The bits of a product depend on its shape, so the
 /// partition never changes and the last tile is filled up with zero rows.
@@ -37,9 +41,7 @@ impl<'a> UnitRows<'a> {
         let norm: Vec<f64> = index.iter().map(|&i| norms[i as usize]).collect();
         let mut data = vec![0.0f32; index.len().next_multiple_of(TILE) * raw.d];
         data.par_chunks_mut(raw.d.max(1)).zip(index.par_iter().zip(&norm)).for_each(|(out, (&i, &norm))| {
-            for (o, &x) in out.iter_mut().zip(raw.row(i as usize)) {
-                *o = (f64::from(x) / norm) as f32;
-            }
+            scale_down(out, raw.row(i as usize), norm);
         });
         UnitRows { raw, index, norm, invalid, data }
     }
@@ -57,6 +59,11 @@ impl<'a> UnitRows<'a> {
     /// How many tiles the kept rows fill, the last one padded.
     pub fn tiles(&self) -> usize {
         self.len().div_ceil(TILE)
+    }
+
+    /// The kept rows over their lengths, row-major.
+    pub fn values(&self) -> &[f32] {
+        &self.data[..self.len() * self.raw.d]
     }
 
     /// Tile `b`: [`TILE`] unit rows, row-major.
@@ -81,10 +88,7 @@ impl<'a> UnitRows<'a> {
 
     /// Adds `weight` times unit row `k`, in f64.
     pub fn add_to(&self, k: usize, weight: f64, out: &mut [f64]) {
-        let scale = weight / self.norm[k];
-        for (o, &x) in out.iter_mut().zip(self.raw_row(k)) {
-            *o += scale * f64::from(x);
-        }
+        add_scaled(out, weight / self.norm[k], self.raw_row(k));
     }
 
     /// The sum of the unit rows, length d: in row order within fixed blocks, then over the blocks in order.
@@ -106,15 +110,36 @@ impl<'a> UnitRows<'a> {
     }
 }
 
-/// The inner product of two f32 rows in f64: eight running sums, added in a fixed order, so it is symmetric to the bit.
-pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    let mut sums = [0.0f64; 8];
-    let (a_body, b_body) = (a.chunks_exact(8), b.chunks_exact(8));
-    let tail: f64 = a_body.remainder().iter().zip(b_body.remainder()).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
-    for (x, y) in a_body.zip(b_body) {
-        for (sum, (&x, &y)) in sums.iter_mut().zip(x.iter().zip(y)) {
-            *sum += f64::from(x) * f64::from(y);
+wide! {
+    /// The inner product of two f32 rows in f64: eight running sums, added in a fixed order, so it is symmetric to the bit.
+    pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+        let mut sums = [0.0f64; 8];
+        let (a_body, a_tail) = a.as_chunks::<8>();
+        let (b_body, b_tail) = b.as_chunks::<8>();
+        let tail: f64 = a_tail.iter().zip(b_tail).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+        for (x, y) in a_body.iter().zip(b_body) {
+            for l in 0..8 {
+                sums[l] += f64::from(x[l]) * f64::from(y[l]);
+            }
+        }
+        sums.iter().sum::<f64>() + tail
+    }
+}
+
+wide! {
+    /// `out += scale * row`, in f64.
+    fn add_scaled(out: &mut [f64], scale: f64, row: &[f32]) {
+        for (o, x) in out.iter_mut().zip(row) {
+            *o += scale * f64::from(*x);
         }
     }
-    sums.iter().sum::<f64>() + tail
+}
+
+wide! {
+    /// `out = row / norm`, in f64 and rounded once.
+    fn scale_down(out: &mut [f32], row: &[f32], norm: f64) {
+        for (o, x) in out.iter_mut().zip(row) {
+            *o = (f64::from(*x) / norm) as f32;
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! The dictionary as the penalties see it: each selection of rows, each nearest-neighbor pass and each gradient in the
 //! making exists once an evaluation, however many terms of a sum ask for it.
 
+// Loops over lanes by index are what the compiler turns into registers.
+#![allow(clippy::needless_range_loop)]
+
 use std::cell::OnceCell;
 
 use rayon::prelude::*;
@@ -10,6 +13,7 @@ use super::{Dictionary, Matrix};
 use crate::error::{Code, Error, Result};
 use crate::ops::nearest::{Nearest, nearest};
 use crate::ops::pairs::{Pairs, pairs};
+use crate::ops::simd::wide;
 use crate::ops::unit::UnitRows;
 use crate::ops::{Rows, Sign};
 
@@ -175,19 +179,37 @@ impl Pull {
         let mut kept = vec![None; unit.raw.n];
         unit.index.iter().enumerate().for_each(|(k, &row)| kept[row as usize] = Some(k));
         let sum = if self.toward_sum == 0.0 { &[][..] } else { view.sum() };
-        out.par_chunks_mut(d.max(1)).zip(&kept).for_each(|(out, k)| {
-            let Some(i) = *k else { return };
-            let mut h = vec![0.0f64; d];
-            h.iter_mut().zip(sum).for_each(|(h, s)| *h += self.toward_sum * s);
-            sorted[from[i]..from[i + 1]].iter().for_each(|&(j, t)| unit.add_to(j, t, &mut h));
-            if let Some((weight, rows)) = &self.dense {
-                h.iter_mut().zip(&rows[i * d..]).for_each(|(h, &x)| *h += weight * f64::from(x));
+        out.par_chunks_mut(d.max(1)).zip(&kept).for_each_init(
+            || vec![0.0f64; d],
+            |h, (out, k)| {
+                let Some(i) = *k else { return };
+                h.fill(0.0);
+                h.iter_mut().zip(sum).for_each(|(h, s)| *h += self.toward_sum * s);
+                sorted[from[i]..from[i + 1]].iter().for_each(|&(j, t)| unit.add_to(j, t, h));
+                if let Some((weight, rows)) = &self.dense {
+                    h.iter_mut().zip(&rows[i * d..]).for_each(|(h, &x)| *h += weight * f64::from(x));
+                }
+                add_tangent(out, h, unit.raw_row(i), unit.norm[i]);
+            },
+        );
+    }
+}
+
+wide! {
+    /// `out += (h - (h . u) u) / norm` for the unit vector u = row / norm.
+    fn add_tangent(out: &mut [f32], h: &[f64], row: &[f32], norm: f64) {
+        let mut along = [0.0f64; 8];
+        let (h_body, h_tail) = h.as_chunks::<8>();
+        let (row_body, row_tail) = row.as_chunks::<8>();
+        for (h, x) in h_body.iter().zip(row_body) {
+            for l in 0..8 {
+                along[l] += h[l] * f64::from(x[l]);
             }
-            let (row, norm) = (unit.raw_row(i), unit.norm[i]);
-            let along = h.iter().zip(row).map(|(h, &x)| h * f64::from(x)).sum::<f64>() / norm;
-            for ((o, h), &x) in out.iter_mut().zip(&h).zip(row) {
-                *o += ((h - along * f64::from(x) / norm) / norm) as f32;
-            }
-        });
+        }
+        let tail: f64 = h_tail.iter().zip(row_tail).map(|(h, x)| h * f64::from(*x)).sum();
+        let (once, along) = (1.0 / norm, (along.iter().sum::<f64>() + tail) / (norm * norm * norm));
+        for ((o, h), x) in out.iter_mut().zip(h).zip(row) {
+            *o += (h * once - along * f64::from(*x)) as f32;
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The training loop.
 
+use rayon::prelude::*;
+
 use super::architecture::Architecture;
 use super::checkpoint::{Progress, State, from_bytes, state_bytes, to_bytes};
 use super::engine::{Engine, Measured, Way};
@@ -254,8 +256,9 @@ impl<'a> Penalty<'a> {
         if self.regularizer.is_none() {
             return Ok(0.0);
         }
-        self.dec.fill(0.0);
-        self.enc.fill(0.0);
+        for gradient in [&mut self.dec, &mut self.enc] {
+            gradient.par_chunks_mut(1 << 16).for_each(|part| part.fill(0.0));
+        }
         let alive = alive();
         let (w_dec, w_enc) = (engine.weights.decoder(), engine.weights.encoder());
         let dictionary = Dictionary { w_dec, w_enc, alive: Some(&alive), seed, step };

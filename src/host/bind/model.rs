@@ -30,8 +30,8 @@ pub fn register(engine: &mut Engine) {
 
 /// Versions of what is remembered: raised when the same arguments would give another result.
 const TRAIN_VERSION: u32 = 2;
-const LOSS_VERSION: u32 = 2;
-const ACTIVATIONS_VERSION: u32 = 2;
+const LOSS_VERSION: u32 = 3;
+const ACTIVATIONS_VERSION: u32 = 3;
 
 const HISTORY: &str = "history.json";
 const ROWS: &str = "activations.safetensors";

@@ -73,7 +73,7 @@ pub fn register(engine: &mut Engine) {
 }
 
 /// Version of what is remembered: raised when the same arguments would give another result.
-const TRAIN_VERSION: u32 = 1;
+const TRAIN_VERSION: u32 = 2;
 
 /// What a SAELens folder cannot hold.
 const REST: &str = "saerun.json";

@@ -18,8 +18,8 @@ pub(super) fn module() -> Module {
 }
 
 /// Versions of what is remembered: raised when the same arguments would give another result.
-const EVALUATE_VERSION: u32 = 2;
-const RATES_VERSION: u32 = 2;
+const EVALUATE_VERSION: u32 = 3;
+const RATES_VERSION: u32 = 3;
 
 /// Scores of an SAE.
 #[export_module]

@@ -1,0 +1,101 @@
+//! One step of the reference job by part, and side by side with SAELens.
+
+use std::hint::black_box;
+
+use saerun::ops::adam::AdamStep;
+use saerun::ops::decode::decode;
+use saerun::ops::encode::{Padded, encode};
+use saerun::ops::matmul::{Threads, View, matmul};
+use saerun::ops::nearest::nearest;
+use saerun::ops::panels::Panels;
+use saerun::ops::unit::UnitRows;
+use saerun::ops::{Rows, Sign, kernel::kernel};
+use saerun::regularizer::{Dictionary, Regularizer, ThreeTermOptions};
+use saerun::sae::DecoderNorm;
+use saerun::sae::engine::{Engine, Way};
+
+use crate::cell::{Job, median, report, weights};
+use crate::table::Table;
+
+/// Each part of a step, against the encoder's product alone.
+pub fn parts() -> Vec<Table> {
+    let job = Job::default();
+    rayon::ThreadPoolBuilder::new().num_threads(job.threads).build_global().expect("threads");
+    let (weights, x) = weights(&job);
+    let (n, d, m) = (job.batch, job.d_in, job.d_sae);
+    let mut product = vec![0.0f32; n * m];
+    let alone = median(|| {
+        let encoder = View::new(&weights.w_enc.value, m, d);
+        matmul(&mut product, m, 0.0, View::new(&x, n, d), encoder.t(), Threads::All);
+    });
+    drop(product);
+    let mut table = Table::new(
+        "step",
+        "One step by part (d_in 512, d_sae 8192, batch 4096, L0 17, 2 threads)",
+        &["part", "ms", "share_of_encoder_product"],
+    );
+    let mut row = |part: &str, seconds: f64| {
+        table.row(vec![part.into(), format!("{:.1}", seconds * 1e3), format!("{:.3}", seconds / alone)]);
+    };
+    row("encoder product alone (gemm; output preallocated)", alone);
+
+    let centered = Padded::centered(&x, &weights.b_dec.value);
+    let decoder = weights.decoder();
+    row("pack the encoder", median(|| drop(black_box(Panels::new(weights.encoder(), kernel().columns)))));
+    row(
+        "encode (packing included)",
+        median(|| drop(black_box(encode(&centered, weights.encoder(), &weights.b_enc.value, None)))),
+    );
+    let codes = encode(&centered, weights.encoder(), &weights.b_enc.value, None).expect("sparse codes");
+    let mut out = vec![0.0f32; n * d];
+    row("decode", median(|| decode(&codes, decoder, &weights.b_dec.value, &mut out)));
+    row("transpose the codes", median(|| drop(black_box(codes.by_latent()))));
+    row("unit rows", median(|| drop(black_box(UnitRows::new(decoder, None)))));
+    let unit = UnitRows::new(Rows { ..decoder }, None);
+    row("nearest neighbors", median(|| drop(black_box(nearest(&unit, Sign::Signed)))));
+    let penalty = Regularizer::three_term(ThreeTermOptions::default());
+    let (mut dec, mut enc) = (vec![0.0f32; m * d], vec![0.0f32; m * d]);
+    let dictionary = Dictionary { w_dec: decoder, w_enc: weights.encoder(), alive: None, seed: 0, step: 0 };
+    row(
+        "three-term penalty and its gradient",
+        median(|| drop(black_box(penalty.add_gradient(&dictionary, &mut dec, &mut enc)))),
+    );
+
+    let mut engine = Engine::new(weights.clone(), DecoderNorm::Unit, 0.0);
+    row(
+        "forward",
+        median(|| {
+            black_box(engine.forward(&x, Way::Sparse));
+        }),
+    );
+    let adam = AdamStep::new(1e-9, 0.9, 0.999, 1);
+    row("gradients, Adam and projection", median(|| engine.update(0.01, &adam, None)));
+    vec![table]
+}
+
+/// saerun and SAELens on the same job, turn by turn.
+pub fn peer(python: &str) -> Table {
+    let mut table = Table::new(
+        "peer",
+        "Side by side with SAELens (d_in 512, d_sae 8192, batch 4096, f32, ReLU and L1, Adam, 2 threads)",
+        &["penalty", "saerun_ms", "saelens_ms", "speedup", "saerun_peak_mib", "saelens_peak_mib", "step_over_product"],
+    );
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/sae_lens.py");
+    for penalty in ["none", "three_term"] {
+        let ours = report(&Job { penalty: penalty.into(), ..Job::default() });
+        let output = std::process::Command::new(python).args([script, penalty]).output().expect("the Python given");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let theirs: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one line of JSON");
+        let (step, peak) = (theirs["step"].as_f64().expect("seconds"), theirs["peak_mib"].as_f64().expect("MiB"));
+        table.row(vec![
+            penalty.into(),
+            format!("{:.1}", ours.step * 1e3),
+            format!("{:.1}", step * 1e3),
+            format!("{:.1}", step / ours.step),
+            format!("{:.0}", ours.peak_mib),
+            format!("{peak:.0}"),
+            format!("{:.2}", ours.step / ours.product),
+        ]);
+    }
+    table
+}
