@@ -20,6 +20,7 @@ pub mod muon;
 pub mod nearest;
 pub mod pairs;
 pub mod product;
+pub mod repel;
 pub mod simd;
 pub mod unit;
 
