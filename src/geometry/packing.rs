@@ -29,6 +29,8 @@ use crate::rng::Rng;
 const MOMENTUM: f32 = 0.9;
 /// No vector turns further in one step (radians): the first pushes come from all sides and are far too strong.
 const TURN: f32 = 0.2;
+/// Bytes that a thread needs for a tile, and for its close pairs should all be close.
+const THREAD: u128 = 8 << 20;
 /// About how many rows the history has.
 const HISTORY: u64 = 100;
 
@@ -123,7 +125,8 @@ pub fn packing(n: usize, d: usize, options: &PackingOptions, monitor: &dyn Monit
             .fact("d", d));
     }
     let size = 4 * n.next_multiple_of(TILE) as u128 * d as u128;
-    let needed = u64::try_from(5 * size + (64 << 20)).unwrap_or(u64::MAX);
+    let threads = rayon::current_num_threads() as u128;
+    let needed = u64::try_from(5 * size + threads * THREAD).unwrap_or(u64::MAX);
     memory::check("the packing", needed, "try fewer vectors or dimensions")?;
 
     let PackingOptions { sign, steps, seed, objective } = *options;
@@ -133,10 +136,9 @@ pub fn packing(n: usize, d: usize, options: &PackingOptions, monitor: &dyn Monit
     let mut nu = extremes(&vectors, n, d, sign)?.0;
     let mut history = Vec::new();
     for step in 0..steps {
-        monitor.check()?;
         let width = first * (last / first).powf(step as f64 / steps as f64) / (d as f64).sqrt();
         let unit = UnitRows::new(Rows::new(&vectors, n, d)?, None);
-        let found = repel(&unit, sign, objective.push(nu, width));
+        let found = repel(&unit, sign, objective.push(nu, width), monitor)?;
         let q = found.stiffness / (n * d) as f64;
         let size = rate / (q.sqrt() + 2f64.sqrt()).powi(2);
         vectors = turn(&unit, &mut velocity, &found.pull, size as f32);

@@ -20,6 +20,8 @@ use super::elementary::exp;
 use super::gram::{tile_product, with_tile};
 use super::simd::{add_scaled_lanes, max_lanes, wide};
 use super::unit::{TILE, UnitRows};
+use crate::error::Result;
+use crate::progress::Monitor;
 
 /// The exponential push ends this many widths below its center, where it is 6e-6 of what it is there.
 const REACH: f32 = 12.0;
@@ -78,11 +80,15 @@ pub struct Repulsion {
 }
 
 /// Sums up the pushes on every row.
-pub fn repel(unit: &UnitRows, sign: Sign, push: Push) -> Repulsion {
+///
+/// # Errors
+/// `interrupted` when `monitor` says so, which is asked before every round.
+pub fn repel(unit: &UnitRows, sign: Sign, push: Push, monitor: &dyn Monitor) -> Result<Repulsion> {
     let d = unit.raw.d;
     let blocks: Vec<Mutex<Block>> = (0..unit.tiles()).map(|b| Mutex::new(Block::new(unit.tile_len(b), d))).collect();
     let lock = |b: usize| blocks[b].lock().unwrap_or_else(PoisonError::into_inner);
     for round in rounds(unit.tiles()) {
+        monitor.check()?;
         round.into_par_iter().for_each(|(i, j)| {
             let (close, columns) = with_tile(|cos| close_pairs(unit, (i, j), sign, push, cos, &mut lock(i)));
             close.add_to(&mut lock(i), unit.tile(j), d);
@@ -101,7 +107,7 @@ pub fn repel(unit: &UnitRows, sign: Sign, push: Push) -> Repulsion {
         all.stiffness += block.stiffness;
         all.pairs += block.pairs;
     }
-    all
+    Ok(all)
 }
 
 /// [`repel`] the slow, obvious way, in f64: pull and nearest cosines.

@@ -81,7 +81,7 @@ fn pushes_equal_the_reference() {
                 Push::Hinge { from: 2.0 * width },
                 Push::Exponential { center: 4.0 * width, width },
             ] {
-                let found = repel(&unit, sign, push);
+                let found = repel(&unit, sign, push, &Silent).unwrap();
                 let (pull, nearest) = repel_reference(&unit, sign, push);
                 let scale = pull.iter().fold(1e-6f64, |most, x| most.max(x.abs()));
                 found.pull.iter().zip(&pull).for_each(|(a, b)| near(f64::from(*a), *b, 2e-5 * scale));

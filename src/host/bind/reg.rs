@@ -115,7 +115,7 @@ fn penalty(module: &mut Module, kind: Kind) {
         "/// Makes a penalty: {what}.\n///\n/// * `options`, with their defaults:\n{}.\n///\n\
          /// Returns a Regularizer: {formula}, with c_ij the cosines of the N valid rows; 0 for fewer than two rows.\n\
          /// Source: {source}.\n\
-         /// Errors: `unknown-option`, `wrong-type`, `unknown-name` for a choice that is not there.\n///\n/// ```rhai\n\
+         /// Errors: `unknown-option`, `wrong-type`, `out-of-range`, `unknown-name` for a choice that is not there.\n///\n/// ```rhai\n\
          /// let w = tensor::from_rows([[1, 0], [1, 0], [0, 1]]);\n/// {holds}\n/// ```",
         options.join(";\n")
     );
