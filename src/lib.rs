@@ -32,5 +32,6 @@ pub mod sae;
 pub mod ops;
 
 pub mod error;
+pub mod memory;
 pub mod progress;
 pub mod rng;

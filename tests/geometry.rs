@@ -1,6 +1,7 @@
 //! Tests of `geometry` and of the Gram kernels under it: closed forms, published numbers, laws.
 
 mod kernels;
+mod packing;
 mod peaks;
 mod reference;
 

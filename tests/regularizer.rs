@@ -1,10 +1,12 @@
 //! Tests of `regularizer`: closed forms, finite differences, laws, autograd against the fast path.
 
+mod ortsae;
+
 use std::sync::Arc;
 
 use saerun::error::{Code, Error, Result};
 use saerun::ops::{Rows, Sign};
-use saerun::regularizer::{Dictionary, Kind, Matrix, Options, Regularizer, ThreeTermOptions, Which};
+use saerun::regularizer::{Dictionary, Kind, Matrix, Options, OrtsaeOptions, Regularizer, ThreeTermOptions, Which};
 use saerun::rng::Rng;
 
 use crate::geometry::{flat, simplex};
@@ -39,6 +41,7 @@ fn cosine_penalties() -> Vec<(String, Regularizer)> {
         all.push((format!("max max {sign:?}"), Regularizer::max_max_cos(options)));
         let three = ThreeTermOptions { sign, mean_max: 2.0, coefficient: 0.5, ..Default::default() };
         all.push((format!("three {sign:?}"), Regularizer::three_term(three)));
+        all.push((format!("ortsae {sign:?}"), Regularizer::ortsae(OrtsaeOptions { sign, ..Default::default() })));
     }
     all
 }

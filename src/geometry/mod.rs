@@ -1,4 +1,4 @@
-//! Geometry of a dictionary: nearest neighbors, peaks, hubs, bounds, the random null, spectrum.
+//! Geometry of a dictionary: nearest neighbors, peaks, hubs, bounds, the random null, packings, spectrum.
 //!
 //! A dictionary is a matrix of raw rows, one per latent; all quantities are about its unit rows u_i and their cosines c_ij, i != j.
 //! Rows that are zero or not finite are listed and left out. What is undefined (a mean of no pairs) is `None`.
@@ -10,6 +10,7 @@ mod isj;
 mod kde;
 mod neighbors;
 mod null;
+mod packing;
 mod peaks;
 mod summary;
 
@@ -18,5 +19,6 @@ pub use histogram::{Histogram, HistogramOptions, histogram};
 pub use hubs::{Hubs, HubsOptions, Verdict, hubs};
 pub use neighbors::{Neighbors, nearest_neighbors};
 pub use null::{RandomNull, random_null, random_null_log10_cdf};
+pub use packing::{Objective, Packing, PackingOptions, PackingStep, packing};
 pub use peaks::{Peak, PeakOptions, peaks, peaks_of_values};
 pub use summary::{Summary, feature_dimensionality, spectrum, summary};

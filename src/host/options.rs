@@ -141,6 +141,7 @@ fn json_words(value: &Value) -> String {
 fn expected_words(expected: &str) -> String {
     match expected {
         "usize" | "u64" | "u32" | "u16" | "u8" => "an int, 0 or more".to_string(),
+        "a nonzero usize" | "a nonzero u64" => "an int, 1 or more".to_string(),
         "i64" | "i32" => "an int".to_string(),
         "f64" | "f32" => "a number".to_string(),
         "a boolean" => "true or false".to_string(),

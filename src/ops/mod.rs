@@ -23,6 +23,7 @@ pub mod nearest;
 pub mod pairs;
 pub mod panels;
 pub mod product;
+pub mod repel;
 pub mod simd;
 pub mod unit;
 

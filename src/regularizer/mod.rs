@@ -14,12 +14,14 @@ mod max_max_cos;
 mod mean_cos;
 mod mean_max_cos;
 mod options;
+mod ortsae;
 mod scene;
 mod sum;
 mod three_term;
 
 pub use custom::CustomFn;
 pub use options::{Matrix, Options, Which};
+pub use ortsae::OrtsaeOptions;
 pub use sum::Regularizer;
 pub use three_term::ThreeTermOptions;
 
@@ -97,14 +99,16 @@ pub enum Kind {
     MaxMaxCos,
     /// See [`Regularizer::three_term`].
     ThreeTerm,
+    /// See [`Regularizer::ortsae`].
+    Ortsae,
     /// See [`Regularizer::custom`].
     Custom,
 }
 
 impl Kind {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Kind; 6] =
-        [Kind::None, Kind::MeanCos, Kind::MeanMaxCos, Kind::MaxMaxCos, Kind::ThreeTerm, Kind::Custom];
+    pub const ALL: [Kind; 7] =
+        [Kind::None, Kind::MeanCos, Kind::MeanMaxCos, Kind::MaxMaxCos, Kind::ThreeTerm, Kind::Ortsae, Kind::Custom];
 
     /// Name, formula, options and source.
     pub fn entry(self) -> Entry {
@@ -114,6 +118,7 @@ impl Kind {
             Kind::MeanMaxCos => mean_max_cos::ENTRY,
             Kind::MaxMaxCos => max_max_cos::ENTRY,
             Kind::ThreeTerm => three_term::ENTRY,
+            Kind::Ortsae => ortsae::ENTRY,
             Kind::Custom => custom::ENTRY,
         }
     }
@@ -143,6 +148,7 @@ impl Kind {
             Kind::MeanMaxCos => Regularizer::mean_max_cos(read(self.entry(), options)?),
             Kind::MaxMaxCos => Regularizer::max_max_cos(read(self.entry(), options)?),
             Kind::ThreeTerm => Regularizer::three_term(read(self.entry(), options)?),
+            Kind::Ortsae => Regularizer::ortsae(read(self.entry(), options)?),
             Kind::Custom => {
                 return Err(Error::new(Code::WrongType, "a custom regularizer needs a function, not options"));
             }

@@ -26,7 +26,7 @@ impl fmt::Debug for Regularizer {
 }
 
 impl Regularizer {
-    fn term(coefficient: f64, penalty: impl Penalty + 'static) -> Self {
+    pub(super) fn term(coefficient: f64, penalty: impl Penalty + 'static) -> Self {
         Regularizer { terms: vec![(coefficient, Arc::new(penalty))] }
     }
 

@@ -12,6 +12,7 @@ use super::schedule::{Controller, Schedule};
 use super::{Config, HistoryRow, Sae};
 use crate::activations::Activations;
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::ops::adam::AdamStep;
 use crate::progress::{Checkpoint, Monitor};
 use crate::regularizer::{Dictionary, Regularizer};
@@ -291,21 +292,5 @@ fn check_memory(d_in: usize, options: &TrainOptions, penalized: bool, keeps: boo
     let batch = 16 * (options.batch_size * d_in) as u64;
     let norms = if options.decoder_norm == DecoderNorm::Free { 4 * options.d_sae as u64 } else { 0 };
     let needed = state + penalty + saved + batch + norms + (64 << 20);
-    match available_memory() {
-        Some(available) if needed > available => {
-            let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
-            Err(Error::new(Code::TooLarge, "the training does not fit into memory")
-                .fact("needed", mib(needed))
-                .fact("available", mib(available))
-                .help("try a smaller `d_sae` or `batch_size`"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Bytes that the system says are available, where it says so.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+    memory::check("the training", needed, "try a smaller `d_sae` or `batch_size`")
 }

@@ -1,4 +1,4 @@
-//! `geometry::`: neighbors, peaks, hubs, bounds, the random null and the spectrum of a dictionary.
+//! `geometry::`: neighbors, peaks, hubs, bounds, the random null and the spectrum of a dictionary. Packings are in `packing`.
 
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map, Module, NativeCallContext, exported_module};
@@ -8,6 +8,7 @@ use crate::geometry as core;
 use crate::host::bind::dictionary::{dictionary, number_list, with_rows};
 use crate::host::bind::language;
 use crate::host::bind::neighbors::{self, Neighbors, floats, read_sign};
+use crate::host::bind::packing;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count, number};
 use crate::host::value::to_script;
@@ -18,6 +19,7 @@ pub fn register(engine: &mut Engine) {
     language::register_type::<Neighbors>(engine, "Neighbors", Neighbors::summary);
     let mut module: Module = exported_module!(geometry);
     module.combine(neighbors::module());
+    module.combine(packing::module());
     engine.register_static_module("geometry", module.into());
 }
 

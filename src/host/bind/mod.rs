@@ -35,6 +35,7 @@ pub(crate) mod geometry;
 pub mod language;
 pub mod model;
 pub(crate) mod neighbors;
+pub(crate) mod packing;
 pub mod params;
 pub mod plot;
 pub(crate) mod reg;

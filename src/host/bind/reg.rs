@@ -75,6 +75,7 @@ fn build(kind: Kind, options: Map) -> Result<Core> {
         Kind::MeanMaxCos => Core::mean_max_cos(Options::new("reg::mean_max_cos", options).read()?),
         Kind::MaxMaxCos => Core::max_max_cos(Options::new("reg::max_max_cos", options).read()?),
         Kind::ThreeTerm => Core::three_term(Options::new("reg::three_term", options).read()?),
+        Kind::Ortsae => Core::ortsae(Options::new("reg::ortsae", options).read()?),
         Kind::None | Kind::Custom => Core::none(),
     })
 }
@@ -96,6 +97,10 @@ fn words(kind: Kind) -> Option<(&'static str, &'static str)> {
             "a weighted sum of mean cosine, mean max cosine and max max cosine",
             "assert_eq(reg::three_term(#{ mean: 0, mean_max: 3 }).value(w), 3.0);",
         ),
+        Kind::Ortsae => (
+            "the mean squared cosine to the nearest row of the same random chunk",
+            "assert_eq(reg::ortsae(#{ coefficient: 1 }).value(w), 2.0 / 3.0);",
+        ),
         Kind::None | Kind::Custom => return None,
     })
 }
@@ -110,7 +115,7 @@ fn penalty(module: &mut Module, kind: Kind) {
         "/// Makes a penalty: {what}.\n///\n/// * `options`, with their defaults:\n{}.\n///\n\
          /// Returns a Regularizer: {formula}, with c_ij the cosines of the N valid rows; 0 for fewer than two rows.\n\
          /// Source: {source}.\n\
-         /// Errors: `unknown-option`, `wrong-type`, `unknown-name` for a choice that is not there.\n///\n/// ```rhai\n\
+         /// Errors: `unknown-option`, `wrong-type`, `out-of-range`, `unknown-name` for a choice that is not there.\n///\n/// ```rhai\n\
          /// let w = tensor::from_rows([[1, 0], [1, 0], [0, 1]]);\n/// {holds}\n/// ```",
         options.join(";\n")
     );
