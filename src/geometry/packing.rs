@@ -49,8 +49,8 @@ impl Objective {
     /// First and last width, times sqrt(d), and the step size, times the largest curvature. Found by trial at (1024, 64).
     fn schedule(self) -> (f64, f64, f64) {
         match self {
-            Objective::Hinge => (2.5, 0.003, 2.0),
-            Objective::LogSumExp => (1.0, 0.003, 3.0),
+            Objective::Hinge => (2.5, 0.003, 1.5),
+            Objective::LogSumExp => (1.0, 0.003, 1.5),
         }
     }
 
@@ -87,7 +87,7 @@ pub struct PackingOptions {
 
 impl Default for PackingOptions {
     fn default() -> Self {
-        PackingOptions { sign: Sign::Signed, steps: 500, seed: 0, objective: Objective::Hinge }
+        PackingOptions { sign: Sign::Signed, steps: 1000, seed: 0, objective: Objective::Hinge }
     }
 }
 
@@ -184,13 +184,18 @@ fn record(step: u64, width: f64, found: &Repulsion) -> PackingStep {
 }
 
 /// The vectors after a step against the pull; the velocity stays tangent to the sphere at each of them, to first order.
+///
+/// A velocity that leads uphill is dropped (O'Donoghue and Candès 2015): where pairs begin to push only when they come close, momentum could
+/// otherwise swing to and fro for ever.
 fn turn(unit: &UnitRows, velocity: &mut [f32], pull: &[f32], size: f32) -> Vec<f32> {
     let d = unit.raw.d;
+    let downhill: Vec<f32> = velocity.par_chunks(d).zip(pull.par_chunks(d)).map(|(v, h)| dot(v, h)).collect();
+    let momentum = if downhill.iter().map(|&x| f64::from(x)).sum::<f64>() < 0.0 { 0.0 } else { MOMENTUM };
     let mut moved = vec![0.0; velocity.len()];
     let rows = moved.par_chunks_mut(d).zip(velocity.par_chunks_mut(d)).zip(pull.par_chunks(d));
     rows.enumerate().for_each(|(k, ((moved, velocity), pull))| {
         let u = &unit.tile(k / TILE)[k % TILE * d..][..d];
-        velocity.iter_mut().zip(pull).for_each(|(v, h)| *v = MOMENTUM * *v + size * h);
+        velocity.iter_mut().zip(pull).for_each(|(v, h)| *v = momentum * *v + size * h);
         add_scaled(velocity, -dot(velocity, u), u);
         let length = dot(velocity, velocity).sqrt();
         if length > TURN {

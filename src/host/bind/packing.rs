@@ -76,7 +76,7 @@ pub mod packings {
     ///
     /// * `n`: how many vectors, 2 or more.
     /// * `d`: the dimension, 2 or more.
-    /// * `options`: `sign`: `"signed"` (default), or `"abs"` to spread lines; `steps`: 500, more come closer; `seed`: 0, of the start;
+    /// * `options`: `sign`: `"signed"` (default), or `"abs"` to spread lines; `steps`: 1000, more come closer; `seed`: 0, of the start;
     ///   `objective`: `"hinge"` (default), the sum over pairs of max(0, c - nu + g)^2 with nu the least mean nearest-neighbor cosine so far and g the width, or
     ///   `"log_sum_exp"`, a smooth maximum of temperature g.
     ///
