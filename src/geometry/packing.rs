@@ -3,7 +3,7 @@
 //! This is the floor that a penalty on nearest-neighbor cosines pushes a dictionary towards when nothing else holds it. Descent stalls well above the
 //! proven bounds; at (8192, 512) the bound is 0.021 and the floor about 0.05.
 //!
-//! From random directions, every step pushes apart all pairs whose cosine comes near the mean nearest-neighbor cosine of the moment, nu. How near
+//! From random directions, every step pushes apart all pairs whose cosine comes near nu, the least mean nearest-neighbor cosine so far. How near
 //! is the width g, which shrinks geometrically over the run: wide at first, so that every vector feels many others and the whole evens out; narrow
 //! at last, so that only touching pairs count and the mean comes down on them. At the end about 2 d neighbors touch each vector, which is as many
 //! as there are directions to hold it in. The widths are fractions of 1/sqrt(d), the spread of random cosines.
@@ -49,8 +49,17 @@ impl Objective {
     /// First and last width, times sqrt(d), and the step size, times the largest curvature. Found by trial at (1024, 64).
     fn schedule(self) -> (f64, f64, f64) {
         match self {
-            Objective::Hinge => (2.5, 0.003, 2.5),
-            Objective::LogSumExp => (1.0, 0.003, 3.0),
+            Objective::Hinge => (2.5, 0.003, 1.5),
+            Objective::LogSumExp => (1.0, 0.003, 1.5),
+        }
+    }
+
+    /// The nu of the next step. The hinge's may only fall: one that rose with the vectors would give way to them, and
+    /// momentum would then swing the whole packing to and fro. Of the exponentials it is but a factor.
+    fn follow(self, nu: f64, found: f64) -> f64 {
+        match self {
+            Objective::Hinge => nu.min(found),
+            Objective::LogSumExp => found,
         }
     }
 
@@ -78,7 +87,7 @@ pub struct PackingOptions {
 
 impl Default for PackingOptions {
     fn default() -> Self {
-        PackingOptions { sign: Sign::Signed, steps: 500, seed: 0, objective: Objective::Hinge }
+        PackingOptions { sign: Sign::Signed, steps: 1000, seed: 0, objective: Objective::Hinge }
     }
 }
 
@@ -143,8 +152,8 @@ pub fn packing(n: usize, d: usize, options: &PackingOptions, monitor: &dyn Monit
         let size = rate / (q.sqrt() + 2f64.sqrt()).powi(2);
         vectors = turn(&unit, &mut velocity, &found.pull, size as f32);
         let row = record(step, width, &found);
-        nu = row.mean_max_cos;
-        monitor.update("packing", step + 1, steps, &format!("mean max cos {nu:.5}"));
+        monitor.update("packing", step + 1, steps, &format!("mean max cos {:.5}", row.mean_max_cos));
+        nu = objective.follow(nu, row.mean_max_cos);
         if step.is_multiple_of(steps.div_ceil(HISTORY)) || step + 1 == steps {
             history.push(row);
         }
@@ -175,13 +184,18 @@ fn record(step: u64, width: f64, found: &Repulsion) -> PackingStep {
 }
 
 /// The vectors after a step against the pull; the velocity stays tangent to the sphere at each of them, to first order.
+///
+/// A velocity that leads uphill is dropped (O'Donoghue and Candès 2015): where pairs begin to push only when they come close, momentum could
+/// otherwise swing to and fro for ever.
 fn turn(unit: &UnitRows, velocity: &mut [f32], pull: &[f32], size: f32) -> Vec<f32> {
     let d = unit.raw.d;
+    let downhill: Vec<f32> = velocity.par_chunks(d).zip(pull.par_chunks(d)).map(|(v, h)| dot(v, h)).collect();
+    let momentum = if downhill.iter().map(|&x| f64::from(x)).sum::<f64>() < 0.0 { 0.0 } else { MOMENTUM };
     let mut moved = vec![0.0; velocity.len()];
     let rows = moved.par_chunks_mut(d).zip(velocity.par_chunks_mut(d)).zip(pull.par_chunks(d));
     rows.enumerate().for_each(|(k, ((moved, velocity), pull))| {
         let u = &unit.tile(k / TILE)[k % TILE * d..][..d];
-        velocity.iter_mut().zip(pull).for_each(|(v, h)| *v = MOMENTUM * *v + size * h);
+        velocity.iter_mut().zip(pull).for_each(|(v, h)| *v = momentum * *v + size * h);
         add_scaled(velocity, -dot(velocity, u), u);
         let length = dot(velocity, velocity).sqrt();
         if length > TURN {

@@ -25,6 +25,8 @@ use crate::progress::Monitor;
 
 /// The exponential push ends this many widths below its center, where it is 6e-6 of what it is there.
 const REACH: f32 = 12.0;
+/// It grows no further this many widths above its center, so that no sum overflows.
+const MOST: f32 = 8.0;
 /// Values of a row that are summed in registers.
 const LANES: usize = 64;
 
@@ -36,7 +38,7 @@ pub enum Push {
         /// Where it begins.
         from: f32,
     },
-    /// width * exp((c - center) / width), where c is not far below the center: a multiple of the slope of the log-sum-exp.
+    /// width * exp((c - center) / width), where c is neither far below nor far above the center: a multiple of the slope of the log-sum-exp.
     Exponential {
         /// Where the push is `width`.
         center: f32,
@@ -59,7 +61,7 @@ impl Push {
         match self {
             Push::Hinge { from } => (c - from, 1.0),
             Push::Exponential { center, width } => {
-                let slope = exp((c - center) / width);
+                let slope = exp(((c - center) / width).min(MOST));
                 (width * slope, slope)
             }
         }
@@ -122,7 +124,8 @@ pub fn repel_reference(unit: &UnitRows, sign: Sign, push: Push) -> (Vec<f64>, Ve
             let weight = match push {
                 Push::Hinge { from } => (counted - f64::from(from)).max(0.0),
                 Push::Exponential { center, width } => {
-                    f64::from(width) * ((counted - f64::from(center)) / f64::from(width)).exp()
+                    let widths = (counted - f64::from(center)) / f64::from(width);
+                    f64::from(width) * widths.min(f64::from(MOST)).exp()
                 }
             };
             unit.add_to(j, if sign == Sign::Abs && c < 0.0 { -weight } else { weight }, row);

@@ -71,13 +71,13 @@ pub mod packings {
 
     /// Spreads n unit vectors in d dimensions as far from their nearest neighbors as gradient descent can. Remembered by its arguments.
     ///
-    /// From random directions, pairs whose cosine comes near the mean nearest-neighbor cosine of the moment push each other apart; how near
+    /// From random directions, pairs whose cosine comes near the mean nearest-neighbor cosine push each other apart; how near
     /// shrinks from wide to almost touching over the run. So this is the floor for a penalty on these cosines when nothing else holds the rows.
     ///
     /// * `n`: how many vectors, 2 or more.
     /// * `d`: the dimension, 2 or more.
-    /// * `options`: `sign`: `"signed"` (default), or `"abs"` to spread lines; `steps`: 500, more come closer; `seed`: 0, of the start;
-    ///   `objective`: `"hinge"` (default), the sum over pairs of max(0, c - nu + g)^2 with nu the mean nearest-neighbor cosine and g the width, or
+    /// * `options`: `sign`: `"signed"` (default), or `"abs"` to spread lines; `steps`: 1000, more come closer; `seed`: 0, of the start;
+    ///   `objective`: `"hinge"` (default), the sum over pairs of max(0, c - nu + g)^2 with nu the least mean nearest-neighbor cosine so far and g the width, or
     ///   `"log_sum_exp"`, a smooth maximum of temperature g.
     ///
     /// Returns a map: `vectors` (Tensor [n, d] of unit rows), `mean_max_cos` (mean cosine to the nearest, as `sign` counts it), `max_max_cos`
