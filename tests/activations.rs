@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use saerun::activations::{Activations, Dtype, Harvest, HarvestOptions};
+use saerun::activations::{Activations, Dtype, Harvest, HarvestOptions, SECTION};
 use saerun::corpus::Corpus;
 use saerun::error::{Code, Error, Result};
 use saerun::model::{TargetModel, TrainOptions, train};
@@ -127,4 +127,37 @@ fn impossible_harvests_are_refused() {
     assert_eq!(refused(&HarvestOptions::default()), Code::UnknownName);
     assert_eq!(refused(&options(Some(10_000_000), Dtype::F32)), Code::OutOfRange);
     assert_eq!(refused(&HarvestOptions { skip_first: 8, ..options(None, Dtype::F32) }), Code::OutOfRange);
+}
+
+/// A stream of one section is the stored harvest, and of several the same rows, wherever the reading begins.
+#[test]
+fn a_stream_is_the_harvest_without_the_file() -> Result<()> {
+    for dtype in [Dtype::F32, Dtype::F16] {
+        let stored = open(&harvest(&options(Some(300), dtype))?)?;
+        let stream = Activations::stream(Harvest::new(&model()?, &corpus(), &options(Some(300), dtype))?)?;
+        let (mut expected, mut found) = (vec![0.0; 300 * 8], vec![0.0; 300 * 8]);
+        stored.read(0, &mut expected)?;
+        stream.read(0, &mut found)?;
+        assert_eq!(bits(&found), bits(&expected));
+        assert_eq!(stream.sample(20, 3)?, stored.sample(20, 3)?);
+        assert_ne!(stream.digest()?, stored.digest()?);
+    }
+
+    let line = "It was the age of wisdom, it was the age of foolishness; ";
+    let long = Corpus::new("long", (0..3000).map(|i| format!("{i} {}", line.repeat(6))).collect());
+    let tokens = 2 * SECTION + 1000;
+    let stream = || Activations::stream(Harvest::new(&model()?, &long, &options(Some(tokens), Dtype::F32))?);
+    let (whole, parts) = (stream()?, stream()?);
+    let mut all = vec![0.0; tokens * 8];
+    whole.read(0, &mut all)?;
+    // Backwards, across the border of two sections, and again from the front.
+    for (from, rows) in [(tokens - 10, 10), (SECTION - 50, 100), (0, 70)] {
+        let mut some = vec![0.0; rows * 8];
+        parts.read(from, &mut some)?;
+        assert_eq!(bits(&some), bits(&all[from * 8..(from + rows) * 8]));
+    }
+    assert_eq!(whole.digest()?, parts.digest()?);
+    let too_many = parts.sample(SECTION + 1, 0).expect_err("more than a section");
+    assert_eq!(too_many.code, Code::OutOfRange);
+    Ok(())
 }

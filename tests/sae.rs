@@ -10,7 +10,7 @@ use saerun::ops::adam::{AdamStep, adam, adam_reference};
 use saerun::ops::codes::{Codes, by_latent_reference};
 use saerun::ops::decode::{decode, decode_reference};
 use saerun::ops::encode::{Padded, encode, encode_reference};
-use saerun::ops::product::{Strided, product, product_reference};
+use saerun::ops::matmul::{Threads, View, matmul, matmul_reference};
 use saerun::ops::simd::{add_scaled, dot, dot_reference};
 use saerun::progress::{Checkpoint, Monitor, NoCheckpoint, Silent};
 use saerun::regularizer::Regularizer;
@@ -73,12 +73,12 @@ fn row_kernels_agree_with_their_references() {
 fn product_agrees_with_three_loops() {
     let (m, k, n) = (37, 19, 53);
     let (a, b) = (normals(m * k, 1.0, 3), normals(n * k, 1.0, 4));
-    let (a, b) = (Strided::rows(&a, k), Strided::rows(&b, k).t());
-    let reference = product_reference((m, k, n), a, b);
+    let (a, b) = (View::new(&a, m, k), View::new(&b, n, k).t());
+    let reference = wide(&matmul_reference(a, b));
     let mut out = vec![0.0; m * n];
-    product((m, k, n), &mut out, false, a, b);
+    matmul(&mut out, n, 0.0, a, b, Threads::One);
     close(&out, &reference, 1e-5);
-    product((m, k, n), &mut out, true, a, b);
+    matmul(&mut out, n, 1.0, a, b, Threads::All);
     close(&out, &reference.iter().map(|x| 2.0 * x).collect::<Vec<_>>(), 1e-5);
 }
 

@@ -23,30 +23,50 @@ pub struct HarvestOptions {
     pub skip_first: usize,
     /// How values are stored.
     pub dtype: Dtype,
+    /// Where the rows are kept.
+    pub store: Store,
+}
+
+/// Where activations are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Store {
+    /// In a file, all of them, in one uniform shuffle.
+    #[default]
+    File,
+    /// Nowhere: they are read from the model while they are used, section by section.
+    Stream,
 }
 
 impl Default for HarvestOptions {
     fn default() -> Self {
-        HarvestOptions { hook: String::new(), tokens: None, seed: 0, skip_first: 1, dtype: Dtype::F32 }
+        HarvestOptions {
+            hook: String::new(),
+            tokens: None,
+            seed: 0,
+            skip_first: 1,
+            dtype: Dtype::F32,
+            store: Store::File,
+        }
     }
 }
 
 /// A harvest that is ready to run: what it will write is known, nothing is computed.
-pub struct Harvest<'a> {
-    model: &'a TargetModel,
-    hook: String,
+pub struct Harvest {
+    pub(super) model: TargetModel,
+    pub(super) hook: String,
     skip_first: usize,
-    seed: u64,
-    contexts: Vec<u32>,
-    header: Header,
+    pub(super) seed: u64,
+    pub(super) contexts: Vec<u32>,
+    pub(super) header: Header,
 }
 
-impl<'a> Harvest<'a> {
+impl Harvest {
     /// Chooses the contexts.
     ///
     /// # Errors
     /// `unknown-name` for the hook; `out-of-range` when the corpus has too few tokens.
-    pub fn new(model: &'a TargetModel, corpus: &Corpus, options: &HarvestOptions) -> Result<Self> {
+    pub fn new(model: &TargetModel, corpus: &Corpus, options: &HarvestOptions) -> Result<Self> {
         let d_in = model.hook_width(&options.hook)?;
         let n_ctx = model.config().n_ctx;
         if options.skip_first >= n_ctx {
@@ -60,7 +80,8 @@ impl<'a> Harvest<'a> {
         let rows = options.tokens.unwrap_or(contexts.len() / n_ctx * kept);
         let (hook, model_name) = (options.hook.clone(), model.name().to_string());
         let header = Header { rows, d_in, dtype: options.dtype, hook: hook.clone(), model: model_name, n_ctx };
-        Ok(Harvest { model, hook, skip_first: options.skip_first, seed: options.seed, contexts, header })
+        let (model, skip_first, seed) = (model.clone(), options.skip_first, options.seed);
+        Ok(Harvest { model, hook, skip_first, seed, contexts, header })
     }
 
     /// What the file will begin with.
@@ -73,6 +94,11 @@ impl<'a> Harvest<'a> {
         self.header.to_bytes().len() + self.header.data_bytes()
     }
 
+    /// Rows that a context gives.
+    pub(super) fn rows_a_context(&self) -> usize {
+        self.header.n_ctx - self.skip_first
+    }
+
     /// Runs the model and fills `file`, which is [`Harvest::file_bytes`] long. The order of rows is a uniform permutation over
     /// all of them, not a shuffle within a buffer.
     ///
@@ -82,19 +108,30 @@ impl<'a> Harvest<'a> {
         let header = self.header.to_bytes();
         let (start, rows) = file.split_at_mut(header.len());
         start.copy_from_slice(&header);
-        let (n_ctx, d, dtype) = (self.model.config().n_ctx, self.header.d_in, self.header.dtype);
-        let kept = n_ctx - self.skip_first;
-        let places = Rng::new(self.seed, "activation order").permutation(self.contexts.len() / n_ctx * kept);
+        self.fill_rows(&self.contexts, "activation order", rows, monitor)
+    }
+
+    /// Fills `rows` with the rows of some contexts, each at its place in a uniform permutation drawn under this name; those past the
+    /// end are left out.
+    pub(super) fn fill_rows(
+        &self,
+        contexts: &[u32],
+        order: &str,
+        rows: &mut [u8],
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
+        let (n_ctx, d, dtype) = (self.header.n_ctx, self.header.d_in, self.header.dtype);
+        let places = Rng::new(self.seed, order).permutation(contexts.len() / n_ctx * self.rows_a_context());
         let bytes = d * dtype.size();
         let mut encoded = vec![0u8; bytes];
         let mut done = 0;
-        self.model.rows_at(&self.contexts, &self.hook, &mut |values| {
+        self.model.rows_at(contexts, &self.hook, &mut |values| {
             monitor.check()?;
             for context in values.chunks_exact(n_ctx * d) {
                 for row in context.chunks_exact(d).skip(self.skip_first) {
                     let place = places[done] as usize;
                     done += 1;
-                    if place >= self.header.rows {
+                    if (place + 1) * bytes > rows.len() {
                         continue;
                     }
                     dtype.encode(row, &mut encoded);

@@ -1,7 +1,8 @@
-//! Activations of a target model at a hook: harvested, shuffled, and read row by row from memory or a mapped file.
+//! Activations of a target model at a hook: harvested, shuffled, and read row by row from memory, a mapped file, or the model itself.
 
 mod file;
 mod harvest;
+mod stream;
 
 use std::fmt;
 use std::path::Path;
@@ -13,7 +14,9 @@ use crate::error::{Code, Error, Result};
 use crate::rng::Rng;
 
 pub use file::{Dtype, Header};
-pub use harvest::{Harvest, HarvestOptions};
+pub use harvest::{Harvest, HarvestOptions, Store};
+pub use stream::SECTION;
+use stream::Stream;
 
 /// Rows `[len, d_in]` in shuffled order. Cheap to copy.
 #[derive(Clone)]
@@ -27,6 +30,7 @@ struct Inner {
 
 enum Data {
     Memory(Vec<f32>),
+    Stream(Stream),
     Mapped { bytes: memmap2::Mmap, offset: usize, check: Check, checked: OnceLock<Option<Error>> },
 }
 
@@ -68,6 +72,17 @@ impl Activations {
         let digest = digest.map_or_else(OnceLock::new, OnceLock::from);
         let data = Data::Mapped { bytes, offset, check, checked: OnceLock::new() };
         Ok(Activations(Arc::new(Inner { header, digest, data })))
+    }
+
+    /// Rows that are read from the model while they are used, see [`Store::Stream`]: nothing is computed yet.
+    ///
+    /// # Errors
+    /// What naming the model gives.
+    pub fn stream(harvest: Harvest) -> Result<Self> {
+        let header = harvest.header().clone();
+        let stream = Stream::new(harvest);
+        let digest = OnceLock::from(stream.digest()?);
+        Ok(Activations(Arc::new(Inner { header, digest, data: Data::Stream(stream) })))
     }
 
     /// What is known of the rows without reading them.
@@ -127,6 +142,7 @@ impl Activations {
         }
         match &self.0.data {
             Data::Memory(rows) => out.copy_from_slice(&rows[start..end]),
+            Data::Stream(stream) => stream.read(from, out)?,
             Data::Mapped { bytes, offset, check, checked } => {
                 if let Some(error) = checked.get_or_init(|| check().err()) {
                     return Err(error.clone());
@@ -138,11 +154,14 @@ impl Activations {
         Ok(())
     }
 
-    /// `n` different rows drawn by `seed`, `[n, d_in]`.
+    /// `n` different rows drawn by `seed`, `[n, d_in]`; of streamed rows, from the first section.
     ///
     /// # Errors
     /// `out-of-range` when there are fewer than `n`.
     pub fn sample(&self, n: usize, seed: u64) -> Result<Vec<f32>> {
+        if let Data::Stream(stream) = &self.0.data {
+            return stream.sample(n, seed);
+        }
         if n > self.len() {
             return Err(Error::new(Code::OutOfRange, "a sample larger than the activations")
                 .fact("rows", self.len())

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::Rows;
 use super::backward::{Batch, LATENT_CHUNK};
 use super::encode::{LATENT_TILE, Padded, TOKEN_TILE, with_tile};
-use super::product::{Strided, product};
+use super::matmul::{Threads, View, matmul};
 
 /// The share of active pairs above which the dense way is faster.
 ///
@@ -52,8 +52,8 @@ pub fn dense_forward(
                 let width = LATENT_TILE.min(d_sae - first);
                 let range = first * d..(first + width) * d;
                 with_tile(TOKEN_TILE * width, |tile| {
-                    let weights = Strided::rows(&w_enc.data[range.clone()], d);
-                    product((TOKEN_TILE, d, width), tile, false, Strided::rows(rows, d), weights.t());
+                    let weights = View::new(&w_enc.data[range.clone()], width, d);
+                    matmul(tile, width, 0.0, View::new(rows, TOKEN_TILE, d), weights.t(), Threads::One);
                     rectify(tile, &b_enc[first..first + width], real);
                     for row in tile.chunks_exact(width).take(real) {
                         for (i, f) in row.iter().enumerate().filter(|(_, f)| **f > 0.0) {
@@ -62,8 +62,8 @@ pub fn dense_forward(
                             counts.fired[first + i] = true;
                         }
                     }
-                    let weights = Strided::rows(&w_dec.data[range], d);
-                    product((TOKEN_TILE, width, d), out, true, Strided::rows(tile, width), weights);
+                    let weights = View::new(&w_dec.data[range], width, d);
+                    matmul(out, d, 1.0, View::new(tile, TOKEN_TILE, width), weights, Threads::One);
                 });
             }
             counts
@@ -112,10 +112,10 @@ pub(super) fn dense_gradients(
         let (f, df) = buffer.split_at_mut(TOKEN_TILE * n);
         for t in 0..batch.x.tiles() {
             let ((x, real), (g, _)) = (batch.x.tile(t), batch.g.tile(t));
-            let (x, g) = (Strided::rows(x, d), Strided::rows(g, d));
-            product((TOKEN_TILE, d, n), f, false, x, Strided::rows(w_enc, d).t());
+            let (x, g) = (View::new(x, TOKEN_TILE, d), View::new(g, TOKEN_TILE, d));
+            matmul(f, n, 0.0, x, View::new(w_enc, n, d).t(), Threads::One);
             rectify(f, b_enc, real);
-            product((TOKEN_TILE, d, n), df, false, g, Strided::rows(w_dec, d).t());
+            matmul(df, n, 0.0, g, View::new(w_dec, n, d).t(), Threads::One);
             for (f, df) in f.chunks_exact(n).zip(df.chunks_exact_mut(n)) {
                 for i in 0..n {
                     df[i] = if f[i] > 0.0 { df[i] + batch.sparsity * norms[i] } else { 0.0 };
@@ -123,8 +123,8 @@ pub(super) fn dense_gradients(
                     sums.activation[i] += f[i];
                 }
             }
-            product((n, TOKEN_TILE, d), dec, true, Strided::rows(f, n).t(), g);
-            product((n, TOKEN_TILE, d), enc, true, Strided::rows(df, n).t(), x);
+            matmul(dec, d, 1.0, View::new(f, TOKEN_TILE, n).t(), g, Threads::One);
+            matmul(enc, d, 1.0, View::new(df, TOKEN_TILE, n).t(), x, Threads::One);
         }
     });
     sums

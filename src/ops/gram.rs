@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 
+use super::matmul::{Threads, View, matmul};
 use super::unit::{TILE, UnitRows};
 
 thread_local! {
@@ -27,62 +28,13 @@ pub(super) fn upper_tiles(tiles: usize) -> Vec<(usize, usize)> {
 /// The cosines between tile `i` (rows of `out`) and tile `j` (columns), row-major; padded rows give zeros.
 pub(super) fn tile_product(unit: &UnitRows, i: usize, j: usize, out: &mut [f32]) {
     let d = unit.raw.d;
-    let (left, right) = (unit.tile(i), unit.tile(j));
-    assert_eq!(out.len(), TILE * TILE);
-    // SAFETY: `out` holds TILE x TILE values with strides (1, TILE); a tile holds TILE x d values, read with strides
-    // (1, d), and by the right factor transposed.
-    unsafe {
-        gemm::gemm(
-            TILE,
-            TILE,
-            d,
-            out.as_mut_ptr(),
-            1,
-            TILE as isize,
-            false,
-            left.as_ptr(),
-            1,
-            d as isize,
-            right.as_ptr(),
-            d as isize,
-            1,
-            0.0f32,
-            1.0f32,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+    let (left, right) = (View::new(unit.tile(i), TILE, d), View::new(unit.tile(j), TILE, d));
+    matmul(out, TILE, 0.0, left, right.t(), Threads::One);
 }
 
 /// `out += weights * tile`: adds to each of the TILE rows of `out` (length d) the rows of tile `j`, weighted.
 pub(super) fn add_weighted_tile(unit: &UnitRows, weights: &[f32], j: usize, out: &mut [f32]) {
     let d = unit.raw.d;
-    let right = unit.tile(j);
-    assert!(weights.len() == TILE * TILE && out.len() == TILE * d);
-    // SAFETY: `weights` holds TILE x TILE values with strides (1, TILE), the tile and `out` TILE x d with strides (1, d).
-    unsafe {
-        gemm::gemm(
-            TILE,
-            d,
-            TILE,
-            out.as_mut_ptr(),
-            1,
-            d as isize,
-            true,
-            weights.as_ptr(),
-            1,
-            TILE as isize,
-            right.as_ptr(),
-            1,
-            d as isize,
-            1.0f32,
-            1.0f32,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
+    let (weights, right) = (View::new(weights, TILE, TILE), View::new(unit.tile(j), TILE, d));
+    matmul(out, d, 1.0, weights, right, Threads::One);
 }

@@ -22,7 +22,6 @@ pub mod muon;
 pub mod nearest;
 pub mod pairs;
 pub mod panels;
-pub mod product;
 pub mod repel;
 pub mod simd;
 pub mod unit;

@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::ops::Rows;
 use crate::ops::backward::LATENT_CHUNK;
 use crate::ops::encode::{Padded, TOKEN_TILE, with_tile};
-use crate::ops::product::{Strided, product};
+use crate::ops::matmul::{Threads, View, matmul};
 use crate::rng::Rng;
 
 /// Rows of the sample that the start is measured on.
@@ -84,8 +84,8 @@ pub fn sparse_biases(w_enc: Rows<'_>, x: &Padded, sds: f64) -> Vec<f32> {
             for t in 0..x.tiles() {
                 let (rows, real) = x.tile(t);
                 with_tile(TOKEN_TILE * width, |tile| {
-                    let shape = (TOKEN_TILE, d, width);
-                    product(shape, tile, false, Strided::rows(rows, d), Strided::rows(weights, d).t());
+                    let weights = View::new(weights, width, d);
+                    matmul(tile, width, 0.0, View::new(rows, TOKEN_TILE, d), weights.t(), Threads::One);
                     for row in tile.chunks_exact(width).take(real) {
                         for (sums, pre) in sums.iter_mut().zip(row) {
                             sums[0] += f64::from(*pre);

@@ -2,18 +2,21 @@
 //! `results/bench` with the facts of the machine beside them.
 //!
 //! ```text
-//! cargo bench                       all tables but the peer's
+//! cargo bench                       the first four
 //! cargo bench -- step               one step by part
 //! cargo bench -- growth             over d_sae, L0, batch and threads
+//! cargo bench -- crossover          where the dense way gets faster
 //! cargo bench -- harvest            reading activations against training on them
 //! cargo bench -- peer PYTHON        side by side with SAELens in that Python
+//! cargo bench -- packing            the packings of 8192 vectors in 512 dimensions: some 20 minutes
 //! ```
 //!
-//! Every figure is the median of at least five repetitions after one that does not count. Each row of a table runs in a process of its
-//! own, so that memory is its own too.
+//! Every figure but a packing's is the median of seven repetitions after one that does not count. Each row of the growth tables and of the
+//! peer's runs in a process of its own, so that memory is its own too.
 
 mod cell;
 mod harvest;
+mod packing;
 mod step;
 mod table;
 
@@ -26,14 +29,16 @@ fn main() {
     let save = words.contains(&"--save");
     let words: Vec<&str> = words.into_iter().filter(|word| *word != "--save").collect();
     let tables: Vec<Table> = match words.as_slice() {
-        [] => [step::parts(), growth(), vec![harvest::table()]].concat(),
+        [] => [step::parts(), growth(), vec![step::crossover(), harvest::table()]].concat(),
         ["step"] => step::parts(),
         ["growth"] => growth(),
+        ["crossover"] => vec![step::crossover()],
+        ["packing"] => vec![packing::table()],
         ["harvest"] => vec![harvest::table()],
         ["peer", python] => vec![step::peer(python)],
         ["cell", rest @ ..] => return cell::run(rest),
         _ => {
-            eprintln!("what to measure? step, growth, harvest, or peer PYTHON");
+            eprintln!("what to measure? step, growth, crossover, harvest, packing, or peer PYTHON");
             std::process::exit(2);
         }
     };

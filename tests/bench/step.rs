@@ -73,6 +73,37 @@ pub fn parts() -> Vec<Table> {
     vec![table]
 }
 
+/// Both ways of a step over the share of active pairs: where the lines cross is `ops::dense::DENSE_ABOVE`.
+pub fn crossover() -> Table {
+    let mut table = Table::new(
+        "crossover",
+        "The sparse and the dense way over density (d_in 512, d_sae 8192, batch 4096, 2 threads)",
+        &["density", "l0", "sparse_ms", "dense_ms", "sparse_over_dense"],
+    );
+    let mut job = Job::default();
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(job.threads).build_global();
+    let adam = AdamStep::new(1e-9, 0.9, 0.999, 1);
+    for density in [0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.16] {
+        job.l0 = density * job.d_sae as f64;
+        let (weights, x) = weights(&job);
+        let mut engine = Engine::new(weights, DecoderNorm::Unit, 0.0);
+        let [sparse, dense] = [Way::Sparse, Way::Dense].map(|way| {
+            median(|| {
+                engine.forward(&x, way);
+                engine.update(0.01, &adam, None);
+            })
+        });
+        table.row(vec![
+            format!("{density}"),
+            format!("{:.0}", job.l0),
+            format!("{:.1}", sparse * 1e3),
+            format!("{:.1}", dense * 1e3),
+            format!("{:.2}", sparse / dense),
+        ]);
+    }
+    table
+}
+
 /// saerun and SAELens on the same job, turn by turn.
 pub fn peer(python: &str) -> Table {
     let mut table = Table::new(

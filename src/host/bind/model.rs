@@ -4,7 +4,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext, exported_module};
 use serde_json::json;
 
-use crate::activations::{Activations, Harvest, HarvestOptions};
+use crate::activations::{Activations, Harvest, HarvestOptions, Store};
 use crate::corpus::Corpus as CoreCorpus;
 use crate::error::{Code, Error, Result};
 use crate::host::bind::language;
@@ -73,8 +73,11 @@ fn harvest(
 ) -> Result<Activations> {
     let session = session(ctx);
     model.hook_width(&options.hook)?;
+    if options.store == Store::Stream {
+        return Activations::stream(Harvest::new(model, corpus, options)?);
+    }
     let inputs = [("model", model.digest()?), ("model name", model.name()), ("corpus", corpus.digest())];
-    let key = key("m.activations", ACTIVATIONS_VERSION, resolved(options, &[]), &inputs);
+    let key = key("m.activations", ACTIVATIONS_VERSION, resolved(options, &["store"]), &inputs);
     let entry = session.remember(key, &mut |folder, _| {
         let harvest = Harvest::new(model, corpus, options)?;
         let mut file = store::RowFile::create(&folder.join(ROWS), harvest.file_bytes() as u64)?;
@@ -339,9 +342,11 @@ pub mod model {
     /// * `model`: the model.
     /// * `corpus`: the text.
     /// * `options`: `hook` (required): one of `m.hooks`; `tokens`: rows, all that the corpus gives by default; `seed` 0: which contexts,
-    ///   and the order; `skip_first` 1: positions of each context left out; `dtype` `"f32"` or `"f16"`: how rows are stored.
+    ///   and the order; `skip_first` 1: positions of each context left out; `dtype` `"f32"` or `"f16"`: how rows are stored; `store`
+    ///   `"file"` or `"stream"`: a stream is read from the model while it is used, each time anew and nothing stored, in shuffled sections of
+    ///   about 65,536 rows, the next one while this one is in use.
     ///
-    /// Returns Activations [tokens, width], backed by a file.
+    /// Returns Activations [tokens, width], backed by a file, or by the model.
     /// Errors: `unknown-name` for a hook, `out-of-range` for more tokens than there are.
     ///
     /// ```rhai
