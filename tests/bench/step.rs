@@ -111,7 +111,7 @@ pub fn peer(python: &str) -> Table {
         "Side by side with SAELens (d_in 512, d_sae 8192, batch 4096, f32, ReLU and L1, Adam, 2 threads)",
         &["penalty", "saerun_ms", "saelens_ms", "speedup", "saerun_peak_mib", "saelens_peak_mib", "step_over_product"],
     );
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/sae_lens.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/peer.py");
     for penalty in ["none", "three_term"] {
         let ours = report(&Job { penalty: penalty.into(), ..Job::default() });
         let output = std::process::Command::new(python).args([script, penalty]).output().expect("the Python given");
