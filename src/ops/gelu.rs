@@ -25,7 +25,11 @@ wide! {
 
 /// `grad_x = grad_out (Phi(x) + x phi(x))`.
 pub fn gelu_gradient(x: &[f32], grad_out: &[f32], grad_x: &mut [f32]) {
-    grad_x.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).zip(grad_out.par_chunks(CHUNK)).for_each(|((gx, x), go)| slopes(x, go, gx));
+    grad_x
+        .par_chunks_mut(CHUNK)
+        .zip(x.par_chunks(CHUNK))
+        .zip(grad_out.par_chunks(CHUNK))
+        .for_each(|((gx, x), go)| slopes(x, go, gx));
 }
 
 wide! {
