@@ -14,11 +14,9 @@ use crate::host::{Session, engine, preflight, run as host};
 use crate::report::yaml;
 use crate::sweep::{self, Axes, Grid, Plan};
 
-/// What makes a grid.
+/// What makes a grid, or changes that of a file.
 #[derive(Args)]
-pub(super) struct Arguments {
-    /// A grid file (.yaml), or a script (.rhai) with --grid
-    file: PathBuf,
+pub(super) struct GridArguments {
     /// An axis: seed=0..4 (0, 1, 2, 3), seed=0..=4, or coefficient=0.01,0.1; may be repeated, the last turns fastest
     #[arg(long = "grid", value_name = "NAME=VALUES", value_parser = run::assignment)]
     axes: Vec<(String, String)>,
@@ -31,11 +29,12 @@ pub(super) struct Arguments {
 }
 
 /// The folder of the sweep, and its cells, which are written there.
-pub(super) fn plan(arguments: &Arguments) -> Result<(PathBuf, Plan), Failure> {
+pub(super) fn plan(file: &Path, arguments: &GridArguments) -> Result<(PathBuf, Plan), Failure> {
     let root = project()?;
     let session = Arc::new(Session::new(Setup { root: root.clone(), stem: "sweep".to_string(), ..Setup::default() })?);
-    let file = run::inside(&root, &arguments.file.to_string_lossy());
-    let grid = read(arguments, &session, &file)?;
+    let stem = file.file_stem().map(PathBuf::from).unwrap_or_default();
+    let grid = read(file, arguments, &session)?;
+    let file = run::inside(&root, &file.to_string_lossy());
     let (name, text) = host::read(Path::new(&grid.script)).map_err(Failure::usage)?;
     let script = run::inside(&root, &name);
     let misused = |report: Report| Failure { text: report.draw(&session), exit_code: 2 };
@@ -54,21 +53,21 @@ pub(super) fn plan(arguments: &Arguments) -> Result<(PathBuf, Plan), Failure> {
     let axes = grid.axes.0.into_iter().map(|(name, _)| name).collect();
     let plan = Plan::new(script, sources, axes, cells);
     plan.check_sources(&root).map_err(Failure::usage)?;
-    let stem = arguments.file.file_stem().map(PathBuf::from).unwrap_or_default();
     let dir = arguments.dir.clone().unwrap_or_else(|| Path::new("sweeps").join(stem));
     plan.settle(&dir).map_err(Failure::usage)?;
     Ok((dir, plan))
 }
 
 /// The grid in the file, or of the command line when the file is a script; `--grid` and `--set` win over a grid file.
-fn read(arguments: &Arguments, session: &Session, name: &str) -> Result<Grid, Failure> {
-    let (path, text) = host::read(&arguments.file).map_err(Failure::usage)?;
-    let mut grid = if arguments.file.extension().is_some_and(|extension| extension == "rhai") {
+fn read(file: &Path, arguments: &GridArguments, session: &Session) -> Result<Grid, Failure> {
+    let (path, text) = host::read(file).map_err(Failure::usage)?;
+    let mut grid = if file.extension().is_some_and(|extension| extension == "rhai") {
         Grid { script: path, axes: Axes::default(), ..Grid::default() }
     } else {
-        session.add_source(name, &text);
+        let name = run::inside(session.root(), &path);
+        session.add_source(&name, &text);
         yaml::read::<Grid>(&text, "the grid").map_err(|located| {
-            let place = Place { file: name.to_string(), line: located.line, column: located.column };
+            let place = Place { file: name, line: located.line, column: located.column };
             let report = Report { error: located.error, place: Some(place), frames: Vec::new() };
             Failure { text: report.draw(session), exit_code: 2 }
         })?

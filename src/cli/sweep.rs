@@ -24,14 +24,10 @@ const PATIENCE: usize = 30;
 pub struct Arguments {
     #[command(subcommand)]
     verb: Option<Verb>,
+    /// A grid file (.yaml), or a script (.rhai) with --grid
+    file: Option<PathBuf>,
     #[command(flatten)]
-    start: Option<Start>,
-}
-
-#[derive(Args)]
-struct Start {
-    #[command(flatten)]
-    grid: grid::Arguments,
+    grid: grid::GridArguments,
     #[command(flatten)]
     engine: EngineArguments,
 }
@@ -119,7 +115,7 @@ impl EngineArguments {
 
 /// Does what the command line says about a sweep.
 pub(super) fn sweep(arguments: Arguments) -> Result<(), Failure> {
-    match (arguments.verb, arguments.start) {
+    match (arguments.verb, arguments.file) {
         (Some(Verb::Status { dir }), _) => status(&dir),
         (Some(Verb::Resume { dir, engine }), _) => {
             let plan = Plan::read(&dir).map_err(Failure::usage)?;
@@ -127,10 +123,10 @@ pub(super) fn sweep(arguments: Arguments) -> Result<(), Failure> {
         }
         (Some(Verb::Collect { dir }), _) => collect(&dir),
         (Some(Verb::Cancel { dir }), _) => cancel(&dir),
-        (None, Some(start)) => {
-            let (dir, plan) = grid::plan(&start.grid)?;
+        (None, Some(file)) => {
+            let (dir, plan) = grid::plan(&file, &arguments.grid)?;
             anstream::eprintln!("{} cells of {} in {}", plan.cells.len(), plan.script, dir.display());
-            go(&dir, &plan, &start.engine)
+            go(&dir, &plan, &arguments.engine)
         }
         (None, None) => {
             Err(Failure::usage(Error::new(Code::Failed, "which grid or script?").help("saerun sweep --help")))

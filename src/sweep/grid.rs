@@ -89,7 +89,11 @@ pub fn expand(
         let mut values: Vec<Value> = Vec::new();
         for (i, value) in axis::values(given).map_err(at(&["axes", name]))?.iter().enumerate() {
             let here = at(&["axes", name, &i.to_string()]);
-            let value = resolve(name, value).map_err(&here)?;
+            let value = resolve(name, value).map_err(|error| match error.code {
+                // It is the name that is wrong, not the value.
+                Code::UnknownParameter => at(&["axes", name])(error),
+                _ => here(error),
+            })?;
             if values.contains(&value) {
                 return Err(here(Error::new(Code::OutOfRange, format!("axis `{name}` has the value {value} twice"))));
             }
