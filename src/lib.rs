@@ -6,6 +6,8 @@
 //! main -> cli -> host -> { report, store } -> core -> ops
 //! ```
 //!
+//! [`sweep`] stands beside the host: it runs scripts as processes, and knows none of them.
+//!
 //! The core is [`corpus`], [`model`], [`activations`], [`sae`], [`regularizer`] and [`geometry`].
 //! The rules, stated as absences and held by `tests/tidy.rs`:
 //!
@@ -18,6 +20,7 @@
 pub mod cli;
 
 pub mod host;
+pub mod sweep;
 
 pub mod report;
 pub mod store;

@@ -14,4 +14,5 @@ mod rng;
 mod sae;
 mod script;
 mod store;
+mod sweep;
 mod tidy;

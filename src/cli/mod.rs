@@ -1,10 +1,13 @@
 //! The command line: one file per verb. What goes in is words, what comes out is an exit code.
 
+mod cell;
 mod clean;
 mod doc;
+mod grid;
 mod memory;
 mod params;
 mod run;
+mod sweep;
 
 use std::path::PathBuf;
 
@@ -30,6 +33,7 @@ Examples:
   saerun scripts/peaks.rhai                     run a script; results go to results/peaks/
   saerun scripts/peaks.rhai --set tokens=5_000_000
   saerun doc geometry::peaks                    what a function does
+  saerun sweep scripts/peaks.rhai --grid seed=0..4 --grid coefficient=100,1000
 
 The current folder is the project: scripts read and write inside it only.
 
@@ -37,6 +41,8 @@ Exit codes:
   0    the script ended well
   1    the script failed; the report on stderr says where and why
   2    the command line, a parameter or the configuration is wrong
+  5    some cells of a sweep are not done
+  75   a cell was stopped and keeps a checkpoint; run it again
   130  stopped by Ctrl-C; a second Ctrl-C stops at once";
 
 #[derive(Subcommand)]
@@ -50,6 +56,10 @@ enum Verb {
     },
     /// Show what a script function does, or list all functions
     Doc(doc::Arguments),
+    /// Run a script over a grid of parameters, on this machine or on a cluster
+    Sweep(sweep::Arguments),
+    /// Run cells of a sweep; what engines call
+    Cell(cell::Arguments),
     /// Remove remembered results (.saerun/cache); scripts compute them again
     Clean,
 }
@@ -69,6 +79,8 @@ pub fn main() -> u8 {
         (Some(Verb::Run(arguments)), _) | (None, Some(arguments)) => run::run(&arguments),
         (Some(Verb::Params { file }), _) => params::params(&file),
         (Some(Verb::Doc(arguments)), _) => doc::doc(&arguments),
+        (Some(Verb::Sweep(arguments)), _) => sweep::sweep(arguments),
+        (Some(Verb::Cell(arguments)), _) => cell::cell(&arguments),
         (Some(Verb::Clean), _) => clean::clean(),
         (None, None) => {
             Err(Failure::usage(Error::new(crate::error::Code::Failed, "which script?").help("saerun --help")))

@@ -40,7 +40,7 @@ pub struct Arguments {
 }
 
 /// `name=value`
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_string(), value.trim().to_string())),
         _ => Err("expected NAME=VALUE, such as seed=3".to_string()),
@@ -53,16 +53,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (name, text) = host::read(&arguments.file).map_err(Failure::usage)?;
     let name = inside(&root, &name);
     let overrides = overrides(arguments).map_err(Failure::usage)?;
-    if let Some(threads) = arguments.threads {
-        // Nothing has used the pool yet, so this cannot come too late.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
-    }
+    use_threads(arguments.threads);
     let stem = Path::new(&name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let stop = Arc::new(AtomicBool::new(false));
     watch_signals(&stop);
     let session = Arc::new(Session::new(Setup {
         root,
         stem,
+        results: None,
         overrides,
         use_cache: !arguments.no_cache,
         quiet: arguments.quiet,
@@ -75,8 +73,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Computes with so many threads from here on; `None` leaves the choice to the environment and the machine.
+pub(super) fn use_threads(threads: Option<u16>) {
+    if let Some(threads) = threads {
+        // Nothing has used the pool yet, so this cannot come too late.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    }
+}
+
 /// Writes the prose and the lock beside the results; a script without results leaves neither.
-fn leave_record(session: &Session, name: &str) -> crate::error::Result<()> {
+pub(super) fn leave_record(session: &Session, name: &str) -> crate::error::Result<()> {
     let notes = session.notes();
     if !notes.is_empty() {
         session.results().write("notes.md", format!("{}\n", notes.join("\n\n").trim_end()).as_bytes())?;
@@ -88,7 +94,7 @@ fn leave_record(session: &Session, name: &str) -> crate::error::Result<()> {
 }
 
 /// The script's name in reports and in the lock: its path inside the project, or its bare file name.
-fn inside(root: &Path, name: &str) -> String {
+pub(super) fn inside(root: &Path, name: &str) -> String {
     let path = Path::new(name);
     let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
@@ -115,7 +121,7 @@ fn overrides(arguments: &Arguments) -> crate::error::Result<BTreeMap<String, Ove
 }
 
 /// The first Ctrl-C or termination signal asks the run to stop; a second one ends the process at once.
-fn watch_signals(stop: &Arc<AtomicBool>) {
+pub(super) fn watch_signals(stop: &Arc<AtomicBool>) {
     let stop = Arc::clone(stop);
     let watching = ctrlc::set_handler(move || {
         if stop.swap(true, Ordering::Relaxed) {

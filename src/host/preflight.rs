@@ -3,14 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use rhai::{AST, ASTNode, Engine, Expr, Position, Stmt};
+use rhai::{AST, ASTNode, Dynamic, Engine, Expr, Position, Stmt};
+use serde_json::Value;
 
 use crate::error::{Code, Error};
+use crate::host::bind::params::typed;
 use crate::host::diagnostic::{Place, Report, unknown_function};
 use crate::host::docs::{Function, Kind, functions};
 use crate::host::jail;
 use crate::host::run::parse;
-use crate::host::session::Session;
+use crate::host::session::{Override, Session};
+use crate::host::value::to_json;
 
 /// Checks a compiled script and everything that it imports by a literal path.
 ///
@@ -221,6 +224,36 @@ pub fn declared(ast: &AST, source: &str) -> Option<Vec<(String, String)>> {
         false
     });
     found
+}
+
+/// A parameter's value from outside as the type that the script declares; nothing runs, and the tree must not be
+/// optimized. A default that is no literal fixes no type here; `params` will check the value when the script runs.
+///
+/// # Errors
+/// `unknown-parameter`, `wrong-type`.
+pub fn resolve(ast: &AST, name: &str, given: &Value) -> Result<Value, Error> {
+    let mut defaults: Vec<(String, Dynamic)> = Vec::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        let Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) = path.last() else {
+            return true;
+        };
+        if call.name == "params"
+            && let Some(Expr::Map(map, _)) = call.args.first()
+        {
+            let default = |value: &Expr| value.get_literal_value(None).unwrap_or(Dynamic::UNIT);
+            defaults.extend(map.0.iter().map(|(key, value)| (key.name.to_string(), default(value))));
+        }
+        true
+    });
+    let Some((_, default)) = defaults.iter().find(|(declared, _)| declared == name) else {
+        let known: Vec<&str> = defaults.iter().map(|(declared, _)| declared.as_str()).collect();
+        return Err(Error::unknown(Code::UnknownParameter, "parameter", name, &known));
+    };
+    let given = match given {
+        Value::String(text) => Override::Text(text.clone()),
+        other => Override::Plain(other.clone()),
+    };
+    to_json(&typed(name, default, &given)?, name)
 }
 
 /// The source text of a default value: up to the comma or brace that ends it.

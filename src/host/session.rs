@@ -21,6 +21,8 @@ pub struct Setup {
     pub root: PathBuf,
     /// The script's file name without `.rhai`; results go to `results/<stem>/`.
     pub stem: String,
+    /// Another folder for the results: that of a cell of a sweep.
+    pub results: Option<PathBuf>,
     /// Parameters from `--params` and `--set`, the latter having won.
     pub overrides: BTreeMap<String, Override>,
     /// Whether remembered results may be used; they are written in any case.
@@ -72,7 +74,10 @@ impl Session {
     /// `outside-project` when the script's name cannot be that of a folder.
     pub fn new(setup: Setup) -> Result<Self> {
         Ok(Session {
-            results: store::Results::new(&setup.root, &setup.stem)?,
+            results: match setup.results {
+                Some(folder) => store::Results::at(folder),
+                None => store::Results::new(&setup.root, &setup.stem)?,
+            },
             cache: store::Cache::open(setup.root.join(".saerun").join("cache"), setup.use_cache),
             console: Console::new(setup.quiet, setup.progress, setup.stop),
             overrides: setup.overrides,

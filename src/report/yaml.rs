@@ -1,7 +1,10 @@
 //! YAML in and out. The only file that names serde_yaml, which is archived upstream.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
@@ -44,5 +47,101 @@ pub fn parse_params(text: &str) -> Result<Value> {
         Value::Object(_) => Ok(value),
         _ => Err(Error::new(Code::WrongType, "a parameter file holds names and values")
             .fact("expected", "lines such as `seed: 3`")),
+    }
+}
+
+/// An error in a YAML text, and where.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// What is wrong.
+    pub error: Error,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+}
+
+/// The value that a file written by a person stands for; `what` names the file in errors.
+///
+/// # Errors
+/// `damaged-file` where the text is no YAML, or does not have the form of a `T`.
+pub fn read<T: DeserializeOwned>(text: &str, what: &str) -> std::result::Result<T, Located> {
+    serde_yaml::from_str(text).map_err(|error| {
+        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+        let reason = error.to_string();
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        Located {
+            error: Error::new(Code::DamagedFile, format!("{what} cannot be read")).fact("reason", reason),
+            line,
+            column,
+        }
+    })
+}
+
+/// Line and column of the entry of a YAML text that a path leads to, or of the last one that is there: of a map's entry
+/// the key, of a list's the value. serde_yaml tells positions in errors only, so an error is raised at the place.
+pub fn position(text: &str, path: &[String]) -> (usize, usize) {
+    let probed = Probe(path).deserialize(serde_yaml::Deserializer::from_str(text));
+    probed.err().and_then(|error| error.location()).map_or((1, 1), |at| (at.line(), at.column()))
+}
+
+/// Follows a path and fails at its end; every kind of value that is not descended into fails by itself.
+struct Probe<'a>(&'a [String]);
+
+impl<'de> DeserializeSeed<'de> for Probe<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Probe<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("the end of the path")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<(), A::Error> {
+        let Some((first, rest)) = self.0.split_first() else { return Err(A::Error::custom("here")) };
+        while let Some(found) = map.next_key_seed(Key { wanted: first, last: rest.is_empty() })? {
+            if found { map.next_value_seed(Probe(rest))? } else { map.next_value::<IgnoredAny>().map(drop)? }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<(), A::Error> {
+        let Some((first, rest)) = self.0.split_first() else { return Err(A::Error::custom("here")) };
+        for _ in 0..first.parse().unwrap_or(0) {
+            items.next_element::<IgnoredAny>()?;
+        }
+        items.next_element_seed(Probe(rest)).map(drop)
+    }
+}
+
+/// Whether a key is the wanted one; fails there when the path ends with it.
+struct Key<'a> {
+    wanted: &'a str,
+    last: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> std::result::Result<bool, E> {
+        if self.last && key == self.wanted { Err(E::custom("here")) } else { Ok(key == self.wanted) }
     }
 }

@@ -42,6 +42,15 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Opens the file at `path` for adding to its end, such as the log of a process; makes the folder when it is missing.
+///
+/// # Errors
+/// `write-failed`.
+pub fn append_to(path: &Path) -> Result<fs::File> {
+    parent_of(path)?;
+    fs::OpenOptions::new().create(true).append(true).open(path).map_err(|error| write_failed(path, error))
+}
+
 /// Replaces the folder `dir` by one that holds exactly `files` (names without separators, and their bytes).
 ///
 /// # Errors

@@ -48,7 +48,7 @@ fn resolve(mut defaults: Map, overrides: &std::collections::BTreeMap<String, Ove
 }
 
 /// An override as a value of its default's type.
-fn typed(name: &str, default: &Dynamic, given: &Override) -> Result<Dynamic> {
+pub(crate) fn typed(name: &str, default: &Dynamic, given: &Override) -> Result<Dynamic> {
     let what = format!("parameter `{name}`");
     let value = match given {
         Override::Plain(value) => from_json(value),

@@ -1,0 +1,110 @@
+//! `saerun cell DIR --index I`: what every engine of sweeps calls. `sweep/mod.rs` has the contract.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Failure, project, run};
+use crate::error::{Code, Error};
+use crate::host::session::{Override, Setup};
+use crate::host::{Session, run as host};
+use crate::sweep::{self, Outcome, Plan};
+
+/// Stopped with a checkpoint: run it again.
+const STOPPED: u8 = 75;
+
+/// What `saerun cell` takes.
+#[derive(Args)]
+pub struct Arguments {
+    /// The folder of the sweep
+    dir: PathBuf,
+    /// Which cell, or with --pack which pack of cells, from 0
+    #[arg(long, value_name = "I")]
+    index: usize,
+    /// How many cells make a pack
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = super::sweep::positive)]
+    pack: usize,
+    /// How many threads to compute with [default: RAYON_NUM_THREADS, or all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+/// Runs the cells of a pack that have no good result yet.
+pub(super) fn cell(arguments: &Arguments) -> Result<(), Failure> {
+    let root = project()?;
+    let plan = Plan::read(&arguments.dir).map_err(Failure::usage)?;
+    let first = arguments.index.saturating_mul(arguments.pack);
+    plan.cell(first).map_err(Failure::usage)?;
+    plan.check_sources(&root).map_err(Failure::usage)?;
+    run::use_threads(arguments.threads);
+    let stop = Arc::new(AtomicBool::new(false));
+    watch_signals(&stop);
+    let mut failed = Vec::new();
+    for index in first..plan.cells.len().min(first + arguments.pack) {
+        if Outcome::read(&arguments.dir, &plan, index).is_some_and(|outcome| outcome.done()) {
+            continue;
+        }
+        if !one(&root, &arguments.dir, &plan, index, &stop)? {
+            failed.push(index.to_string());
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let error = Error::new(Code::Failed, format!("not every cell is done: {} failed", failed.join(", ")));
+    Err(Failure { exit_code: super::sweep::INCOMPLETE, ..Failure::from(error) })
+}
+
+/// Runs one cell and leaves its result file; says whether it ended well.
+fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, stop: &Arc<AtomicBool>) -> Result<bool, Failure> {
+    let cell = plan.cell(index)?;
+    anstream::eprintln!("cell {index}  {}", plan.label(index));
+    let (_, text) = host::read(&root.join(&plan.script)).map_err(Failure::usage)?;
+    // Resolved values come back as they are; text must not be read as a number.
+    let given = |value: &Value| match value {
+        Value::String(text) => Override::Text(text.clone()),
+        other => Override::Plain(other.clone()),
+    };
+    let session = Arc::new(Session::new(Setup {
+        root: root.to_path_buf(),
+        stem: "cell".to_string(),
+        results: Some(sweep::results_of(dir, index)),
+        overrides: cell.params.iter().map(|(name, value)| (name.clone(), given(value))).collect(),
+        use_cache: true,
+        quiet: false,
+        progress: false,
+        stop: Arc::clone(stop),
+    })?);
+    let begin = Instant::now();
+    let ended = host::run(&session, &plan.script, &text);
+    let seconds = begin.elapsed().as_secs_f64();
+    let (exit_code, message) = match &ended {
+        Ok(()) => {
+            run::leave_record(&session, &plan.script)?;
+            (0, String::new())
+        }
+        Err(report) if report.error.code == Code::Interrupted => {
+            let error = Error::new(Code::Interrupted, format!("cell {index} was stopped and will go on where it was"));
+            return Err(Failure { exit_code: STOPPED, ..Failure::from(error) });
+        }
+        Err(report) => {
+            anstream::eprintln!("{}", report.draw(&session));
+            (session.exit_code(&report.error), report.error.message.clone())
+        }
+    };
+    Outcome { id: cell.id.clone(), exit_code, message, seconds, cpu: sweep::cpu() }.write(dir, index)?;
+    Ok(exit_code == 0)
+}
+
+/// Any number of signals asks the cell to stop: Slurm sends the same one to the task and to the cell, and a second one
+/// must not cost the checkpoint.
+fn watch_signals(stop: &Arc<AtomicBool>) {
+    let stop = Arc::clone(stop);
+    if let Err(error) = ctrlc::set_handler(move || stop.store(true, Ordering::Relaxed)) {
+        anstream::eprintln!("warning: a signal will stop the cell without a checkpoint: {error}");
+    }
+}
