@@ -6,7 +6,7 @@
 //! main -> cli -> host -> { report, store } -> core -> ops
 //! ```
 //!
-//! [`sweep`] stands beside the host: it runs scripts as processes, and knows none of them.
+//! [`sweep`] stands beside the host: it has scripts run as processes, over grids, and knows nothing of what they do.
 //!
 //! The core is [`corpus`], [`model`], [`activations`], [`sae`], [`regularizer`] and [`geometry`].
 //! The rules, stated as absences and held by `tests/tidy.rs`:

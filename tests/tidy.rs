@@ -96,8 +96,17 @@ const EVERYWHERE: &[&str] = &[""];
 
 #[test]
 fn arrows_go_down_only() {
-    let above =
-        ["rhai", "polars", "plotters", "serde_yaml", "crate::host", "crate::report", "crate::store", "crate::cli"];
+    let above = [
+        "rhai",
+        "polars",
+        "plotters",
+        "serde_yaml",
+        "crate::host",
+        "crate::report",
+        "crate::store",
+        "crate::cli",
+        "crate::sweep",
+    ];
     none(uses(&CORE, &[], &above), "the core knows nothing of scripts, tables, plots, files to write, or the terminal");
     let core = ["corpus", "model", "activations", "sae", "regularizer", "geometry", "compare", "synthetic"];
     let core: Vec<String> = core.iter().map(|room| format!("crate::{room}")).collect();
@@ -106,6 +115,8 @@ fn arrows_go_down_only() {
     none(uses(&["store/"], &[], &["crate::host", "crate::report", "crate::cli"]), "the store lies below");
     none(uses(&["report/", "host/"], &[], &["crate::cli"]), "only `main` knows the command line");
     none(uses(&["report/"], &[], &["crate::host"]), "the report lies below the host");
+    none(uses(&["sweep/"], &[], &["crate::host", "crate::cli"]), "a sweep runs scripts as processes and knows none");
+    none(uses(&["host/", "report/", "store/"], &[], &["crate::sweep"]), "a script does not know that it is a cell");
     let bottom = ["error.rs", "rng.rs", "progress.rs", "memory.rs"];
     none(uses(&bottom, &[], &[&core[..], &["crate::ops", "crate::store"]].concat()), "the ground floor stands alone");
 }

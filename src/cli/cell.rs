@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Args;
-use serde_json::Value;
 
 use super::{Failure, project, run};
 use crate::error::{Code, Error};
@@ -64,16 +63,11 @@ fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, stop: &Arc<AtomicBool
     let cell = plan.cell(index)?;
     anstream::eprintln!("cell {index}  {}", plan.label(index));
     let (_, text) = host::read(&root.join(&plan.script)).map_err(Failure::usage)?;
-    // Resolved values come back as they are; text must not be read as a number.
-    let given = |value: &Value| match value {
-        Value::String(text) => Override::Text(text.clone()),
-        other => Override::Plain(other.clone()),
-    };
     let session = Arc::new(Session::new(Setup {
         root: root.to_path_buf(),
         stem: "cell".to_string(),
         results: Some(sweep::results_of(dir, index)),
-        overrides: cell.params.iter().map(|(name, value)| (name.clone(), given(value))).collect(),
+        overrides: cell.params.iter().map(|(name, value)| (name.clone(), Override::Plain(value.clone()))).collect(),
         use_cache: true,
         quiet: false,
         progress: false,

@@ -98,13 +98,13 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
 impl EngineArguments {
     /// What was asked for, over what the sweep was started with.
     fn over(&self, recorded: Options) -> Options {
-        let engine = self.engine.map(|name| match name {
-            EngineName::Local => Engine::Local,
-            EngineName::Slurm => Engine::Slurm,
-            EngineName::None => Engine::None,
-        });
+        let engine = match self.engine {
+            Some(EngineName::Local) => Engine::Local,
+            Some(EngineName::Slurm) => Engine::Slurm,
+            Some(EngineName::None) | None => recorded.engine,
+        };
         Options {
-            engine: engine.unwrap_or(recorded.engine),
+            engine,
             jobs: self.jobs.unwrap_or(recorded.jobs),
             max_running: self.max_running.unwrap_or(recorded.max_running),
             pack: self.pack.unwrap_or(recorded.pack),
@@ -138,12 +138,14 @@ pub(super) fn sweep(arguments: Arguments) -> Result<(), Failure> {
 fn go(dir: &Path, plan: &Plan, engine: &EngineArguments) -> Result<(), Failure> {
     let root = project()?;
     plan.check_sources(&root).map_err(Failure::usage)?;
+    if matches!(engine.engine, Some(EngineName::None)) {
+        return Ok(());
+    }
     let options = engine.over(Options::read(dir));
     options.write(dir)?;
     let states = sweep::states(dir, plan, &slurm::submissions(dir));
     let cells: Vec<usize> = (0..states.len()).filter(|index| states[*index].wanting()).collect();
     match options.engine {
-        Engine::None => return Ok(()),
         Engine::Local => {
             let stop = Arc::new(AtomicBool::new(false));
             run::watch_signals(&stop);

@@ -18,8 +18,6 @@ pub enum Engine {
     Local,
     /// Job arrays of Slurm.
     Slurm,
-    /// Nothing: the cells are only written down, for an engine that runs `saerun cell`.
-    None,
 }
 
 /// How the cells are run.

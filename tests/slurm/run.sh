@@ -85,10 +85,13 @@ has_checkpoint() { ls .saerun/cache/sae.train/*.checkpoint; }
 until_ok 60 has_checkpoint
 # One task dies like a process that ran out of memory, the other is told that its time is up.
 show scancel --full --signal=KILL "${job}_0"
-show scancel --batch --signal=USR1 "${job}_1"
+# What `--signal=B:USR1@60` does. scancel goes on asking until the task is queued again, and complains then.
+echo "$ scancel --batch --signal=USR1 ${job}_1"
+scancel --batch --signal=USR1 "${job}_1" 2>/dev/null || true
 requeued() { squeue -h -r -j "$job" -o '%i|%T|%r' | grep "^${job}_1|PENDING|BeginTime"; }
 until_ok 60 requeued
 grep -q "cell 1 was stopped and will go on where it was" "sweeps/grid/log/${job}_1.txt"
+show cat "sweeps/grid/log/${job}_1.txt"
 passed "the time limit makes a checkpoint, and the task is queued again"
 scontrol update "JobId=${job}_1" StartTime=now
 ended() { "$saerun" sweep status sweeps/grid | grep -q "^5 done, 1 ended$"; }
