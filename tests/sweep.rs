@@ -198,7 +198,7 @@ fn grid_files_are_checked_against_the_script() {
     let report = refused("script: a.rhai\naxes:\n  seed: [0, x]\n");
     assert!(report.contains("expected: int, like its default") && report.contains("g.yaml:3:13"), "{report}");
     let report = refused("script: a.rhai\naxes:\n  seed: [0\n");
-    assert!(report.contains("the grid cannot be read") && report.contains("g.yaml:4:"), "{report}");
+    assert!(report.contains("the grid cannot be read") && report.contains("g.yaml:3:12"), "{report}");
     let report = refused("script: b.rhai\naxes:\n  seed: 0..3\n");
     assert!(report.contains("there is no script `b.rhai`"), "{report}");
 }

@@ -88,7 +88,7 @@ impl Inference {
                 self.run_part(ids_of_part, Pass { replace, ..pass })
             })
             .collect::<Result<_>>()?;
-        let join = |of: fn(&Passed) -> &[f32]| parts.iter().flat_map(|part| of(part)).copied().collect();
+        let join = |of: fn(&Passed) -> &[f32]| parts.iter().flat_map(of).copied().collect();
         Ok(Passed { kept: join(|part| &part.kept), hidden: join(|part| &part.hidden) })
     }
 
