@@ -1,6 +1,7 @@
 //! The one test binary: each module tests one room of the house through its public interface.
 
 mod activations;
+mod architecture;
 mod cli;
 mod corpus;
 mod determinism;

@@ -15,17 +15,17 @@ use saerun::ops::simd::{add_scaled, dot, dot_reference};
 use saerun::progress::{Checkpoint, Monitor, NoCheckpoint, Silent};
 use saerun::regularizer::Regularizer;
 use saerun::rng::Rng;
-use saerun::sae::engine::{Engine, Gradients, Param, Way, Weights};
+use saerun::sae::engine::{Engine, Gradients, Param, Rule, Way, Weights};
 use saerun::sae::format::sae_lens;
-use saerun::sae::{self, DecoderNorm, Init, NormalizeActivations, Sae, TrainOptions};
+use saerun::sae::{self, Activation, DecoderNorm, Init, NormalizeActivations, Sae, TrainOptions};
 
-fn normals(n: usize, sd: f64, seed: u64) -> Vec<f32> {
+pub fn normals(n: usize, sd: f64, seed: u64) -> Vec<f32> {
     let mut out = vec![0.0; n];
     Rng::new(seed, "test normals").fill_normal(&mut out, sd);
     out
 }
 
-fn close(a: &[f32], b: &[f64], tolerance: f64) {
+pub fn close(a: &[f32], b: &[f64], tolerance: f64) {
     assert_eq!(a.len(), b.len());
     let scale = b.iter().fold(1e-30f64, |scale, x| scale.max(x.abs()));
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
@@ -33,12 +33,12 @@ fn close(a: &[f32], b: &[f64], tolerance: f64) {
     }
 }
 
-fn wide(x: &[f32]) -> Vec<f64> {
+pub fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|x| f64::from(*x)).collect()
 }
 
 /// Activations with planted features: a few of `features` unit directions at once, each with a positive amount.
-fn planted(features: usize, d: usize, active: f64, tokens: usize, seed: u64) -> (Vec<f32>, Activations) {
+pub fn planted(features: usize, d: usize, active: f64, tokens: usize, seed: u64) -> (Vec<f32>, Activations) {
     let mut rng = Rng::new(seed, "test planted");
     let truth = rng.directions(features, d);
     let mut x = vec![0.0f32; tokens * d];
@@ -150,12 +150,8 @@ fn weights(d: usize, d_sae: usize, norm: DecoderNorm) -> Weights {
         DecoderNorm::Unit => Rng::new(13, "test").directions(d_sae, d),
         DecoderNorm::Free => normals(d_sae * d, 0.3, 13),
     };
-    Weights {
-        w_enc: Param::new(normals(d_sae * d, 0.3, 14)),
-        b_enc: Param::new(normals(d_sae, 0.5, 15)),
-        w_dec: Param::new(decoder),
-        b_dec: Param::new(normals(d, 0.5, 16)),
-    }
+    let encoder = normals(d_sae * d, 0.3, 14);
+    Weights::new(encoder, normals(d_sae, 0.5, 15), decoder, normals(d, 0.5, 16))
 }
 
 /// The loss and its gradients by candle, dense.
@@ -179,7 +175,8 @@ fn autograd(weights: &Weights, x: &[f32], l1: f64, norm: DecoderNorm) -> (f64, G
     let loss = loss().unwrap();
     let gradients = loss.backward().unwrap();
     let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let gradients = Gradients { w_enc: of(&w_enc), b_enc: of(&b_enc), w_dec: of(&w_dec), b_dec: of(&b_dec) };
+    let extra = [vec![0.0; n], vec![0.0; n]];
+    let gradients = Gradients { w_enc: of(&w_enc), b_enc: of(&b_enc), w_dec: of(&w_dec), b_dec: of(&b_dec), extra };
     (f64::from(loss.to_scalar::<f32>().unwrap()), gradients)
 }
 
@@ -191,7 +188,7 @@ fn loss_and_gradients_agree_with_autograd_both_ways() {
         let weights = weights(d, d_sae, norm);
         let (loss, expected) = autograd(&weights, &x, l1, norm);
         for way in [Way::Sparse, Way::Dense] {
-            let mut engine = Engine::new(weights.clone(), norm, 0.0);
+            let mut engine = Engine::new(weights.clone(), norm, Rule::Relu, 0.0);
             let measured = engine.forward(&x, way);
             let given = measured.mse + l1 * measured.l1;
             assert!((given - loss).abs() < 1e-4 * loss, "{given} is not {loss}");
@@ -207,7 +204,7 @@ fn loss_and_gradients_agree_with_autograd_both_ways() {
 #[test]
 fn a_penalty_adds_to_the_gradients() {
     let (d, d_sae, n) = (24, 300, 100);
-    let mut engine = Engine::new(weights(d, d_sae, DecoderNorm::Unit), DecoderNorm::Unit, 0.0);
+    let mut engine = Engine::new(weights(d, d_sae, DecoderNorm::Unit), DecoderNorm::Unit, Rule::Relu, 0.0);
     let (dec, enc) = (normals(d_sae * d, 1.0, 18), normals(d_sae * d, 1.0, 19));
     for way in [Way::Sparse, Way::Dense] {
         engine.forward(&normals(n * d, 1.0, 20), way);
@@ -224,7 +221,7 @@ fn a_step_is_projected_adam() {
     let x = normals(n * d, 1.0, 21);
     for norm in [DecoderNorm::Unit, DecoderNorm::Free] {
         let before = weights(d, d_sae, norm);
-        let mut engine = Engine::new(before.clone(), norm, 0.0);
+        let mut engine = Engine::new(before.clone(), norm, Rule::Relu, 0.0);
         let mut state = [vec![0.0f64; d_sae * d], vec![0.0f64; d_sae * d]];
         let mut decoder = wide(&before.w_dec.value);
         for t in 1..=3 {
@@ -260,10 +257,10 @@ fn the_measured_way_takes_the_dense_way_while_codes_are_dense() {
     let (d, d_sae, n) = (24, 300, 600);
     let x = normals(n * d, 1.0, 22);
     let weights = weights(d, d_sae, DecoderNorm::Unit);
-    let mut engine = Engine::new(weights.clone(), DecoderNorm::Unit, 0.0);
+    let mut engine = Engine::new(weights.clone(), DecoderNorm::Unit, Rule::Relu, 0.0);
     let measured = engine.forward(&x, Way::Measured);
     assert!(engine.density > 0.3);
-    let mut dense = Engine::new(weights, DecoderNorm::Unit, 0.0);
+    let mut dense = Engine::new(weights, DecoderNorm::Unit, Rule::Relu, 0.0);
     assert_eq!(measured, dense.forward(&x, Way::Dense));
     assert_eq!(engine.gradients(0.1, None), dense.gradients(0.1, None));
     assert_eq!(engine.fired(), dense.fired());
@@ -326,7 +323,13 @@ fn threads_do_not_move_a_bit() {
 }
 
 /// Stops a training after some steps.
-struct StopAfter(AtomicU64, u64);
+pub struct StopAfter(AtomicU64, u64);
+
+impl StopAfter {
+    pub fn new(steps: u64) -> StopAfter {
+        StopAfter(AtomicU64::new(0), steps)
+    }
+}
 
 impl Monitor for StopAfter {
     fn update(&self, _: &str, done: u64, _: u64, _: &str) {
@@ -341,7 +344,7 @@ impl Monitor for StopAfter {
 }
 
 #[derive(Default)]
-struct Memory(Option<Vec<u8>>);
+pub struct Memory(Option<Vec<u8>>);
 
 impl Checkpoint for Memory {
     fn load(&mut self) -> Option<Vec<u8>> {
@@ -374,7 +377,7 @@ fn an_interrupted_training_ends_in_the_same_bytes() {
     let whole = train(&activations, &options).unwrap();
     let mut checkpoint = Memory::default();
     for stop in [1, 9, 23] {
-        let stopped = sae::train(&activations, &options, &none, &mut checkpoint, &StopAfter(AtomicU64::new(0), stop));
+        let stopped = sae::train(&activations, &options, &none, &mut checkpoint, &StopAfter::new(stop));
         assert_eq!(stopped.unwrap_err().code, Code::Interrupted);
     }
     // A kill leaves the last regular checkpoint, which is just as good; damaged bytes or another training's begin anew.
@@ -411,9 +414,9 @@ fn bad_options_are_named() {
     assert!(code(TrainOptions::default()).message.contains("d_sae"));
     let small = || small(16);
     assert_eq!(code(TrainOptions { k: Some(3), ..small() }).code, Code::Unsupported);
-    assert_eq!(code(TrainOptions { architecture: "topk".into(), ..small() }).code, Code::Unsupported);
+    assert_eq!(code(TrainOptions { architecture: "topk".into(), ..small() }).code, Code::OutOfRange);
     assert_eq!(code(TrainOptions { architecture: "reul".into(), ..small() }).code, Code::UnknownName);
-    assert_eq!(code(TrainOptions { dead: "ghost".into(), ..small() }).code, Code::Unsupported);
+    assert_eq!(code(TrainOptions { dead: "gost".into(), ..small() }).code, Code::UnknownName);
     assert_eq!(code(TrainOptions { lr_decay: 200.0, ..small() }).code, Code::OutOfRange);
     assert_eq!(code(TrainOptions { target_l0: Some(16.0), ..small() }).code, Code::OutOfRange);
     assert_eq!(code(TrainOptions { d_sae: 1 << 40, ..small() }).code, Code::TooLarge);
@@ -445,7 +448,8 @@ fn axes() -> Sae {
         training: serde_json::Value::Null,
     };
     let w_dec = vec![1.0, 0.0, 0.0, 1.0, -1.0, 0.0];
-    Sae::new(config, vec![0.5, 0.0, 0.0, 1.0, -1.0, 0.0], vec![0.0, 0.0, -9.0], w_dec, vec![0.0; 2]).unwrap()
+    Sae::new(config, Activation::Relu, vec![0.5, 0.0, 0.0, 1.0, -1.0, 0.0], vec![0.0, 0.0, -9.0], w_dec, vec![0.0; 2])
+        .unwrap()
 }
 
 #[test]
@@ -531,6 +535,8 @@ fn hostile_sae_files_are_errors() {
     assert_eq!(with("d_in", (-1).into()), Code::DamagedFile);
     assert_eq!(with("d_in", 0.into()), Code::DamagedFile);
     assert_eq!(with("architecture", "gated".into()), Code::Unsupported);
+    assert_eq!(with("architecture", "temporal".into()), Code::Unsupported);
+    assert_eq!(with("architecture", "topk".into()), Code::DamagedFile);
     assert_eq!(with("normalize_activations", "layer_norm".into()), Code::Unsupported);
     assert_eq!(code(b"[]", weights), Code::DamagedFile);
     assert_eq!(sae_lens::from_dir(std::path::Path::new("nowhere")).unwrap_err().code, Code::MissingFile);

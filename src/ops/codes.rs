@@ -30,6 +30,29 @@ impl Codes {
         (&self.latents[range.clone()], &self.values[range])
     }
 
+    /// Codes of tokens on which nothing fires.
+    pub fn none(tokens: usize, d_sae: usize) -> Codes {
+        Codes { d_sae, offsets: vec![0; tokens + 1], latents: Vec::new(), values: Vec::new() }
+    }
+
+    /// The same codes but for `tokens` (ascending), which get those of `others` in turn.
+    pub fn replaced(&self, tokens: &[usize], others: &Codes) -> Codes {
+        let mut codes = Codes { d_sae: self.d_sae, offsets: vec![0], latents: Vec::new(), values: Vec::new() };
+        let mut next = 0;
+        for t in 0..self.tokens() {
+            let (latents, values) = if tokens.get(next) == Some(&t) {
+                next += 1;
+                others.token(next - 1)
+            } else {
+                self.token(t)
+            };
+            codes.latents.extend_from_slice(latents);
+            codes.values.extend_from_slice(values);
+            codes.offsets.push(codes.latents.len());
+        }
+        codes
+    }
+
     /// Keeps every entry of a row-major `[tokens, d_sae]` matrix that is not 0.
     pub fn from_dense(dense: &[f32], d_sae: usize) -> Codes {
         let mut codes = Codes { d_sae, offsets: vec![0], latents: Vec::new(), values: Vec::new() };
@@ -53,6 +76,22 @@ impl Codes {
             }
         }
         dense
+    }
+
+    /// The entries whose value a rule keeps, with the value that it gives them.
+    pub fn filter_map(&self, keep: impl Fn(u32, f32) -> Option<f32>) -> Codes {
+        let mut codes = Codes { d_sae: self.d_sae, offsets: vec![0], latents: Vec::new(), values: Vec::new() };
+        for t in 0..self.tokens() {
+            let (latents, values) = self.token(t);
+            for (i, value) in latents.iter().zip(values) {
+                if let Some(value) = keep(*i, *value) {
+                    codes.latents.push(*i);
+                    codes.values.push(value);
+                }
+            }
+            codes.offsets.push(codes.latents.len());
+        }
+        codes
     }
 
     /// The same entries, latent after latent, tokens ascending within a latent. A counting sort: O(active + d_sae).

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::Rows;
-use super::backward::{Batch, LATENT_CHUNK};
+use super::backward::{LATENT_CHUNK, Lent, Sums};
 use super::encode::{LATENT_TILE, Padded, TOKEN_TILE, with_tile};
 use super::matmul::{Threads, View, matmul};
 
@@ -88,44 +88,39 @@ fn rectify(tile: &mut [f32], bias: &[f32], real: usize) {
     }
 }
 
-/// Sums over tokens for each latent of a run.
-pub(super) struct Sums {
-    /// The gradient of the encoder bias.
-    pub b_enc: Vec<f32>,
-    /// The sum of activations.
-    pub activation: Vec<f32>,
-}
-
-/// Adds the gradients of a run of latents, by four products a token tile, token tiles in order.
+/// Adds the gradients of a run of latents, by four products a token tile, token tiles in order, and returns the sums of each.
 pub(super) fn dense_gradients(
-    (w_enc, b_enc, w_dec): (&[f32], &[f32], &[f32]),
-    first: usize,
-    batch: &Batch<'_>,
+    latents: Lent<'_>,
+    x: &Padded,
+    g: &Padded,
+    sparsity: f32,
+    norms: &[f32],
     dec: &mut [f32],
     enc: &mut [f32],
-) -> Sums {
-    let (d, n) = (batch.x.d, b_enc.len());
-    let mut sums = Sums { b_enc: vec![0.0; n], activation: vec![0.0; n] };
-    let norms = &batch.norms[first..first + n];
+) -> Vec<Sums> {
+    let Lent { w_enc, b_enc, w_dec, .. } = latents;
+    let (d, n) = (x.d, b_enc.len());
+    let (mut bias, mut counted) = (vec![0.0f32; n], vec![0.0f32; n]);
     debug_assert!(n <= LATENT_CHUNK);
     with_tile(2 * TOKEN_TILE * n, |buffer| {
         let (f, df) = buffer.split_at_mut(TOKEN_TILE * n);
-        for t in 0..batch.x.tiles() {
-            let ((x, real), (g, _)) = (batch.x.tile(t), batch.g.tile(t));
+        for t in 0..x.tiles() {
+            let ((x, real), (g, _)) = (x.tile(t), g.tile(t));
             let (x, g) = (View::new(x, TOKEN_TILE, d), View::new(g, TOKEN_TILE, d));
             matmul(f, n, 0.0, x, View::new(w_enc, n, d).t(), Threads::One);
             rectify(f, b_enc, real);
             matmul(df, n, 0.0, g, View::new(w_dec, n, d).t(), Threads::One);
             for (f, df) in f.chunks_exact(n).zip(df.chunks_exact_mut(n)) {
                 for i in 0..n {
-                    df[i] = if f[i] > 0.0 { df[i] + batch.sparsity * norms[i] } else { 0.0 };
-                    sums.b_enc[i] += df[i];
-                    sums.activation[i] += f[i];
+                    df[i] = if f[i] > 0.0 { df[i] + sparsity * norms[i] } else { 0.0 };
+                    bias[i] += df[i];
+                    counted[i] += f[i];
                 }
             }
             matmul(dec, d, 1.0, View::new(f, TOKEN_TILE, n).t(), g, Threads::One);
             matmul(enc, d, 1.0, View::new(df, TOKEN_TILE, n).t(), x, Threads::One);
         }
     });
-    sums
+    let sums = |(b_enc, counted)| Sums { input: b_enc, b_enc, extra: [0.0; 2], counted };
+    bias.into_iter().zip(counted).map(sums).collect()
 }

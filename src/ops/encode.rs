@@ -1,4 +1,4 @@
-//! The encoder: one dense product by tiles, with bias, ReLU and compaction to sparse codes fused into each tile.
+//! The encoder: one dense product by tiles, with bias, floor and compaction to sparse codes fused into each tile.
 //!
 //! The dense pre-activations exist one small tile at a time, in the first cache. A token's codes do not depend on the tokens beside
 //! it, nor on the order of latents: see [`super::kernel`].
@@ -57,6 +57,13 @@ impl Padded {
         Padded { data: vec![0.0; n.div_ceil(TOKEN_TILE) * TOKEN_TILE * d], n, d }
     }
 
+    /// The rows of `x`, each of length `d`.
+    pub fn of(x: &[f32], d: usize) -> Padded {
+        let mut padded = Padded::zeros(x.len() / d.max(1), d);
+        padded.data[..x.len()].copy_from_slice(x);
+        padded
+    }
+
     /// The rows of `x` less `shift`.
     pub fn centered(x: &[f32], shift: &[f32]) -> Padded {
         let d = shift.len();
@@ -107,18 +114,37 @@ struct TileCodes {
     values: Vec<f32>,
 }
 
-/// `relu(x w_encᵀ + b_enc)` as sparse codes; `x` is already centered, `w_enc` is `[d_sae, d_in]`.
+/// What a pre-activation must be above to be kept.
+#[derive(Debug, Clone, Copy)]
+pub enum Floor<'a> {
+    /// The same for every latent.
+    All(f32),
+    /// One for each latent.
+    Each(&'a [f32]),
+}
+
+/// `relu(x w_encᵀ + b_enc)` as sparse codes: [`encode_above`] 0.
+pub fn encode(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], limit: Option<f64>) -> Option<Codes> {
+    encode_above(x, w_enc, b_enc, Floor::All(0.0), limit)
+}
+
+/// The pre-activations `x w_encᵀ + b_enc` that lie above a floor; `x` is already centered, `w_enc` is `[d_sae, d_in]`.
 ///
 /// Costs `n d_sae d_in` multiply-adds, and little more: each tile of pre-activations is looked at while it is in the first cache. With a
-/// `limit` on the share of active pairs it gives up and returns `None` when any task's share is denser: the caller then takes the dense
+/// `limit` on the share of kept pairs it gives up and returns `None` when any task's share is denser: the caller then takes the dense
 /// way, and no memory is spent on dense codes.
-pub fn encode(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], limit: Option<f64>) -> Option<Codes> {
+pub fn encode_above(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], floor: Floor<'_>, limit: Option<f64>) -> Option<Codes> {
     let (d_sae, kernel) = (w_enc.n, kernel());
     let tokens = Panels::new(Rows { data: x.rows(), n: x.n, d: x.d }, kernel.rows);
     let latents = Panels::new(w_enc, kernel.columns);
     // Padding never fires.
     let mut bias = b_enc.to_vec();
     bias.resize(latents.len() * kernel.columns, f32::NEG_INFINITY);
+    let mut floors = match floor {
+        Floor::All(floor) => vec![floor; d_sae],
+        Floor::Each(floors) => floors.to_vec(),
+    };
+    floors.resize(bias.len(), 0.0);
     let columns = d_sae.div_ceil(LATENTS);
     let part = |at: usize, size: usize, panels: &Panels| {
         let each = size / panels.width;
@@ -134,10 +160,11 @@ pub fn encode(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], limit: Option<f64>) ->
             let mut found = Vec::new();
             let rows = (&tokens, part(task / columns, TOKENS, &tokens));
             kernel.tiles(rows, (&latents, part(task % columns, LATENTS, &latents)), |row, column, tile| {
-                let bias = &bias[column..column + kernel.columns];
-                if found.len() <= most && fires(tile, bias) {
+                let columns = column..column + kernel.columns;
+                let (bias, floors) = (&bias[columns.clone()], &floors[columns]);
+                if found.len() <= most && fires(tile, bias, floors) {
                     let within = row - first;
-                    compact(tile, bias, within, real - within.min(real), column, &mut found);
+                    compact(tile, (bias, floors), within, real - within.min(real), column, &mut found);
                 }
             });
             (found.len() <= most).then(|| by_token(&found, real))
@@ -148,14 +175,14 @@ pub fn encode(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], limit: Option<f64>) ->
 }
 
 wide! {
-    /// Whether any entry of some rows of a tile plus its column's bias is positive. Rows are whole lines of sixteen.
-    fn fires(tile: &[f32], bias: &[f32]) -> bool {
-        let bias = bias.as_chunks::<16>().0;
+    /// Whether any entry of some rows of a tile plus its column's bias is above its column's floor. Rows are whole lines of sixteen.
+    fn fires(tile: &[f32], bias: &[f32], floors: &[f32]) -> bool {
+        let (bias, floors) = (bias.as_chunks::<16>().0, floors.as_chunks::<16>().0);
         let mut any = [0u32; 16];
         for row in tile.as_chunks::<16>().0.chunks_exact(bias.len()) {
-            for (row, bias) in row.iter().zip(bias) {
+            for ((row, bias), floor) in row.iter().zip(bias).zip(floors) {
                 for l in 0..16 {
-                    any[l] |= u32::from(row[l] + bias[l] > 0.0);
+                    any[l] |= u32::from(row[l] + bias[l] > floor[l]);
                 }
             }
         }
@@ -163,12 +190,20 @@ wide! {
     }
 }
 
-/// Appends a tile's positive entries as (token, latent, value): token `row + r` for the first `real` rows, latent `column + c`.
-fn compact(tile: &[f32], bias: &[f32], row: usize, real: usize, column: usize, found: &mut Vec<(u32, u32, f32)>) {
-    for (r, values) in tile.chunks_exact(bias.len()).take(real).enumerate().filter(|(_, values)| fires(values, bias)) {
-        for (c, (x, bias)) in values.iter().zip(bias).enumerate() {
+/// Appends a tile's entries above their floor as (token, latent, value): token `row + r` for the first `real` rows, latent `column + c`.
+fn compact(
+    tile: &[f32],
+    (bias, floors): (&[f32], &[f32]),
+    row: usize,
+    real: usize,
+    column: usize,
+    found: &mut Vec<(u32, u32, f32)>,
+) {
+    let rows = tile.chunks_exact(bias.len()).take(real).enumerate();
+    for (r, values) in rows.filter(|(_, values)| fires(values, bias, floors)) {
+        for (c, ((x, bias), floor)) in values.iter().zip(bias).zip(floors).enumerate() {
             let pre = x + bias;
-            if pre > 0.0 {
+            if pre > *floor {
                 found.push(((row + r) as u32, (column + c) as u32, pre));
             }
         }

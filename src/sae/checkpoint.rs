@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::HistoryRow;
-use super::engine::{Param, Weights};
 use super::schedule::Controller;
+use super::weights::{Param, Weights};
 
-const MAGIC: &[u8; 24] = b"saerun sae checkpoint 1\n";
+const MAGIC: &[u8; 24] = b"saerun sae checkpoint 2\n";
 
 /// What a training knows between two steps.
 #[derive(Debug, Clone)]
@@ -34,6 +34,12 @@ pub struct Progress {
     pub scale: f32,
     /// Total variance of the sample at the start.
     pub variance: f64,
+    /// Width of jumprelu's estimator where the options leave it open.
+    pub bandwidth: f64,
+    /// Running mean of the least activation that batch-wise top-k kept.
+    pub least: Option<f32>,
+    /// Share of latents whose threshold learned lately (jumprelu), a running mean.
+    pub learning: Option<f64>,
     /// The history so far.
     pub history: Vec<HistoryRow>,
 }
@@ -54,7 +60,7 @@ pub fn to_bytes(weights: &Weights, progress: &Progress, key: &str) -> Result<Vec
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&header);
-    for param in [&weights.w_enc, &weights.b_enc, &weights.w_dec, &weights.b_dec] {
+    for param in weights.params() {
         for values in [&param.value, &param.first, &param.second] {
             values.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
         }
@@ -64,7 +70,7 @@ pub fn to_bytes(weights: &Weights, progress: &Progress, key: &str) -> Result<Vec
 
 /// Bytes of the weights and their moments.
 pub fn state_bytes(d_in: usize, d_sae: usize) -> usize {
-    4 * 3 * (2 * d_in * d_sae + d_in + d_sae)
+    4 * 3 * (2 * d_in * d_sae + d_in + 3 * d_sae)
 }
 
 /// The state that [`to_bytes`] wrote for this training; `None` when the bytes are anything else.
@@ -84,6 +90,12 @@ pub fn from_bytes(bytes: &[u8], key: &str) -> Option<State> {
     };
     let mut param = |n: usize| Some(Param { value: floats(n)?, first: floats(n)?, second: floats(n)? });
     let size = d_in.checked_mul(d_sae)?;
-    let weights = Weights { w_enc: param(size)?, b_enc: param(d_sae)?, w_dec: param(size)?, b_dec: param(d_in)? };
+    let weights = Weights {
+        w_enc: param(size)?,
+        b_enc: param(d_sae)?,
+        w_dec: param(size)?,
+        b_dec: param(d_in)?,
+        extra: [param(d_sae)?, param(d_sae)?],
+    };
     rest.is_empty().then_some(State { weights, progress })
 }

@@ -1,80 +1,52 @@
-//! One training step of a ReLU SAE: forward, gradients, update. Sparse by default, dense while codes are dense.
+//! One training step: forward, gradients, update. Sparse, but for a ReLU SAE while its codes are dense.
 //!
-//! The loss is `mean over tokens of (|x̂ - x|² + l1 * sum_i f_i norm_i)`, plus a penalty on the dictionary whose gradient comes from
-//! outside; `norm_i` is 1 with unit decoder rows and `|w_dec_i|` with free ones.
+//! The loss is `mean over tokens of (|x̂ - x|² + coefficient * sparsity)` (nested and gated SAEs add reconstructions: see [`Rule`]), plus a penalty
+//! on the dictionary whose gradient comes from outside.
 
 use rayon::prelude::*;
 
 use super::options::DecoderNorm;
-use crate::ops::Rows;
+pub use super::pass::Auxiliary;
+use super::pass::Pass;
+pub use super::weights::{Param, Weights};
+use super::weights::{WeightRun, normalize};
 use crate::ops::adam::{AdamStep, adam};
-use crate::ops::backward::{Batch, LATENT_CHUNK, LatentGradients, Latents, backward};
-use crate::ops::codes::ByLatent;
-use crate::ops::decode::decode;
-use crate::ops::dense::{Counts, DENSE_ABOVE, dense_forward};
-use crate::ops::encode::{Padded, encode};
+use crate::ops::backward::{Batch, LATENT_CHUNK, LatentGradients, Latents, Lent, backward};
+use crate::ops::encode::Padded;
 use crate::ops::simd::{add_scaled, dot};
 
-/// A parameter and its two Adam moments.
+/// How a training turns pre-activations into codes and a loss.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Param {
-    /// The values.
-    pub value: Vec<f32>,
-    /// Adam's first moment.
-    pub first: Vec<f32>,
-    /// Adam's second moment.
-    pub second: Vec<f32>,
+pub enum Rule {
+    /// `relu(pre)`; sparsity is L1, weighted by decoder norms where those are free.
+    Relu,
+    /// Each token's `k` largest.
+    TopK {
+        /// Active latents a token.
+        k: usize,
+    },
+    /// The batch's `k * tokens` largest.
+    BatchTopK {
+        /// Active latents a token, on average.
+        k: usize,
+    },
+    /// `pre` above a learned threshold; sparsity is L0. See [`crate::ops::jump`].
+    JumpRelu {
+        /// Width of the straight-through estimator.
+        bandwidth: f32,
+    },
+    /// Gate and magnitude; sparsity is L1 on the gate. See [`crate::ops::gated`].
+    Gated,
+    /// As [`Rule::BatchTopK`]; the error is the mean over the reconstructions from each prefix of the latents. See [`crate::ops::nested`].
+    Matryoshka {
+        /// Active latents a token, on average.
+        k: usize,
+        /// Latents in each prefix, ascending, the last all of them.
+        widths: Vec<usize>,
+    },
 }
 
-impl Param {
-    /// A parameter that Adam has not moved yet.
-    pub fn new(value: Vec<f32>) -> Param {
-        Param { first: vec![0.0; value.len()], second: vec![0.0; value.len()], value }
-    }
-
-    fn runs(&mut self, size: usize) -> impl IndexedParallelIterator<Item = ParamRun<'_>> {
-        let moments = self.first.par_chunks_mut(size).zip(self.second.par_chunks_mut(size));
-        let values = self.value.par_chunks_mut(size);
-        values.zip(moments).map(|(value, (first, second))| ParamRun { value, first, second })
-    }
-}
-
-/// All parameters of an SAE in training; dictionaries are `[d_sae, d_in]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Weights {
-    /// The encoder.
-    pub w_enc: Param,
-    /// Its bias, `[d_sae]`.
-    pub b_enc: Param,
-    /// The decoder.
-    pub w_dec: Param,
-    /// Its bias, `[d_in]`, also subtracted from the input.
-    pub b_dec: Param,
-}
-
-impl Weights {
-    /// How many latents.
-    pub fn d_sae(&self) -> usize {
-        self.b_enc.value.len()
-    }
-
-    /// How wide the input is.
-    pub fn d_in(&self) -> usize {
-        self.b_dec.value.len()
-    }
-
-    /// The encoder by rows.
-    pub fn encoder(&self) -> Rows<'_> {
-        Rows { data: &self.w_enc.value, n: self.d_sae(), d: self.d_in() }
-    }
-
-    /// The decoder by rows.
-    pub fn decoder(&self) -> Rows<'_> {
-        Rows { data: &self.w_dec.value, n: self.d_sae(), d: self.d_in() }
-    }
-}
-
-/// Which way a step takes.
+/// Which way a ReLU step takes; the other rules are always sparse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// By the density of the last step, and of this one as it is encoded.
@@ -88,12 +60,20 @@ pub enum Way {
 /// What a forward pass measures, means over tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Measured {
-    /// Squared error, summed over coordinates.
+    /// Squared error of the reconstruction, summed over coordinates.
     pub mse: f64,
+    /// The loss without sparsity: `mse`, or with the rule's other reconstructions.
+    pub error: f64,
     /// Active latents.
     pub l0: f64,
-    /// Sum of activations, weighted by the decoder's norms where those are free.
+    /// Sum of activations, weighted by the decoder's norms where those are free; of a gated SAE, of its gates.
     pub l1: f64,
+    /// What the sparsity coefficient multiplies: `l1` (relu, gated), `l0` (jumprelu) or 0 (the top-k family).
+    pub sparsity: f64,
+    /// Of a jumprelu SAE, the share of latents whose threshold gets a gradient.
+    pub learning: Option<f64>,
+    /// Of batch-wise top-k, the least activation that was kept.
+    pub least: Option<f32>,
 }
 
 /// The gradients of every parameter, as a test wants them.
@@ -107,6 +87,8 @@ pub struct Gradients {
     pub w_dec: Vec<f32>,
     /// `[d_in]`
     pub b_dec: Vec<f32>,
+    /// Of what the rule learns besides, `[d_sae]` each.
+    pub extra: [Vec<f32>; 2],
 }
 
 /// The weights and what one step leaves for the next.
@@ -116,215 +98,139 @@ pub struct Engine {
     pub weights: Weights,
     /// Share of active pairs in the last forward pass.
     pub density: f64,
+    /// What revives latents in this step; gone with the next forward pass.
+    pub auxiliary: Option<Auxiliary>,
+    rule: Rule,
     norm: DecoderNorm,
-    x: Padded,
-    g: Padded,
-    codes: Option<ByLatent>,
-    norms: Vec<f32>,
-    fired: Vec<bool>,
-    g_sum: Vec<f64>,
+    pass: Pass,
 }
 
 impl Engine {
     /// An engine that begins with these weights; `density` is that of the step before, 0 if there was none.
-    pub fn new(weights: Weights, norm: DecoderNorm, density: f64) -> Engine {
-        let (d_in, d_sae) = (weights.d_in(), weights.d_sae());
-        Engine {
-            weights,
-            density,
-            norm,
-            x: Padded::zeros(0, d_in),
-            g: Padded::zeros(0, d_in),
-            codes: None,
-            norms: vec![1.0; d_sae],
-            fired: vec![false; d_sae],
-            g_sum: vec![0.0; d_in],
-        }
+    pub fn new(weights: Weights, norm: DecoderNorm, rule: Rule, density: f64) -> Engine {
+        let pass = Pass::new(&weights, &rule);
+        Engine { weights, density, auxiliary: None, rule, norm, pass }
     }
 
     /// Which latents fired in the last forward pass.
     pub fn fired(&self) -> &[bool] {
-        &self.fired
+        &self.pass.fired
+    }
+
+    /// The centered inputs of the last forward pass.
+    pub fn input(&self) -> &Padded {
+        &self.pass.x
+    }
+
+    /// `x - x̂` of the last forward pass, `[n, d_in]`.
+    pub fn error(&self) -> Vec<f32> {
+        self.pass.error(&self.rule)
     }
 
     /// Encodes and decodes a batch `[n, d_in]` and keeps what the gradients need.
     pub fn forward(&mut self, x: &[f32], way: Way) -> Measured {
-        let d = self.weights.d_in();
-        let n = x.len() / d;
-        if self.x.n != n {
-            self.x = Padded::zeros(n, d);
-            self.g = Padded::zeros(n, d);
-        }
-        self.x.center(x, &self.weights.b_dec.value);
-        if self.norm == DecoderNorm::Free {
-            let decoder = self.weights.decoder();
-            self.norms
-                .par_iter_mut()
-                .enumerate()
-                .for_each(|(i, norm)| *norm = dot(decoder.row(i), decoder.row(i)).sqrt());
-        }
-        let counts = self.reconstruct(way);
-        let mse = self.residual(x);
-        self.fired = counts.fired;
-        self.density = counts.active as f64 / (n * self.weights.d_sae()) as f64;
-        let n = n as f64;
-        Measured { mse: mse / n, l0: counts.active as f64 / n, l1: counts.weighted / n }
-    }
-
-    /// Writes the reconstruction to `g` and keeps the codes where they are sparse.
-    fn reconstruct(&mut self, way: Way) -> Counts {
-        let Engine { weights, x, g, norms, .. } = self;
-        let (encoder, decoder) = (weights.encoder(), weights.decoder());
-        let codes = match way {
-            Way::Dense => None,
-            Way::Measured if self.density > DENSE_ABOVE => None,
-            Way::Measured => encode(x, encoder, &weights.b_enc.value, Some(2.0 * DENSE_ABOVE)),
-            Way::Sparse => encode(x, encoder, &weights.b_enc.value, None),
-        };
-        self.codes = None;
-        let Some(codes) = codes else {
-            return dense_forward(x, (encoder, &weights.b_enc.value, decoder), &weights.b_dec.value, norms, g);
-        };
-        let real = g.n * g.d;
-        decode(&codes, decoder, &weights.b_dec.value, &mut g.data[..real]);
-        let weighted = codes.latents.iter().zip(&codes.values).map(|(i, f)| f64::from(*f * norms[*i as usize])).sum();
-        let by_latent = codes.by_latent();
-        let fired = by_latent.offsets.windows(2).map(|pair| pair[0] < pair[1]).collect();
-        self.codes = Some(by_latent);
-        Counts { active: codes.active() as u64, weighted, fired }
-    }
-
-    /// Turns the reconstruction in `g` into `2 (x̂ - x) / n`, sums it over tokens, and returns the squared error.
-    fn residual(&mut self, x: &[f32]) -> f64 {
-        const BLOCK: usize = 256;
-        let (d, n) = (self.g.d, self.g.n);
-        let scale = 2.0 / n as f32;
-        let parts: Vec<(f64, Vec<f32>)> = self.g.data[..n * d]
-            .par_chunks_mut(BLOCK * d)
-            .zip(x.par_chunks(BLOCK * d))
-            .map(|(g, x)| {
-                let mut sum = vec![0.0f32; d];
-                let mut squares = 0.0;
-                for (g, x) in g.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
-                    g.iter_mut().zip(x).for_each(|(g, x)| *g -= x);
-                    squares += f64::from(dot(g, g));
-                    g.iter_mut().for_each(|g| *g *= scale);
-                    add_scaled(&mut sum, 1.0, g);
-                }
-                (squares, sum)
-            })
-            .collect();
-        self.g_sum.fill(0.0);
-        for (_, part) in &parts {
-            self.g_sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += f64::from(*part));
-        }
-        parts.iter().map(|(squares, _)| squares).sum()
+        let Engine { weights, density, rule, norm, pass, .. } = self;
+        let measured = pass.run(weights, rule, x, (way, *density, *norm == DecoderNorm::Free));
+        *density = measured.l0 / weights.d_sae() as f64;
+        self.auxiliary = None;
+        measured
     }
 
     /// Moves every parameter by one Adam step on the gradients of the last forward pass, plus `penalty`: gradients of the decoder and
-    /// the encoder that a regularizer left, `[d_sae, d_in]` each.
-    pub fn update(&mut self, l1: f64, step: &AdamStep, penalty: Option<(&[f32], &[f32])>) {
-        let Engine { weights, norm, x, g, codes, norms, g_sum, .. } = self;
-        let d = x.d;
-        let batch = batch(x, g, codes.as_ref(), norms, *norm, l1, penalty);
-        let unit = *norm == DecoderNorm::Unit;
-        let runs = weights
-            .w_enc
-            .runs(LATENT_CHUNK * d)
-            .zip(weights.b_enc.runs(LATENT_CHUNK))
-            .zip(weights.w_dec.runs(LATENT_CHUNK * d))
-            .map(|((w_enc, b_enc), w_dec)| Update { w_enc, b_enc, w_dec, d, unit, step });
-        let input = backward(runs, &batch);
-        let gradient = input_gradient(g_sum, &input);
-        let b_dec = &mut weights.b_dec;
+    /// the encoder that a regularizer left, `[d_sae, d_in]` each. `coefficient` is that of the rule's sparsity.
+    pub fn update(&mut self, coefficient: f64, step: &AdamStep, penalty: Option<(&[f32], &[f32])>) {
+        let Engine { weights, auxiliary, rule, norm, pass, .. } = self;
+        let (d, unit) = (weights.d_in(), *norm == DecoderNorm::Unit);
+        let learns = matches!(rule, Rule::JumpRelu { .. } | Rule::Gated);
+        let (streams, stream_of) = pass.streams(rule, coefficient, auxiliary.as_ref());
+        let batch = Batch {
+            x: &pass.x,
+            streams: &streams,
+            stream_of: &stream_of,
+            norms: &pass.norms,
+            free: !unit,
+            start: penalty,
+        };
+        let (runs, b_dec) = weights.split();
+        let input = backward(runs.map(|weights| Update { weights, d, unit, learns, step }), &batch);
+        let gradient = input_gradient(&pass.g_sum, &input);
         adam(step, &mut b_dec.value, &mut b_dec.first, &mut b_dec.second, &gradient);
     }
 
     /// The gradients that [`Engine::update`] would use, before the projection of unit rows.
-    pub fn gradients(&self, l1: f64, penalty: Option<(&[f32], &[f32])>) -> Gradients {
-        let Engine { weights, norm, x, g, codes, norms, g_sum, .. } = self;
-        let (d, n) = (x.d, weights.d_sae());
-        let batch = batch(x, g, codes.as_ref(), norms, *norm, l1, penalty);
+    pub fn gradients(&self, coefficient: f64, penalty: Option<(&[f32], &[f32])>) -> Gradients {
+        let Engine { weights, auxiliary, rule, norm, pass, .. } = self;
+        let (d, n) = (weights.d_in(), weights.d_sae());
+        let (streams, stream_of) = pass.streams(rule, coefficient, auxiliary.as_ref());
+        let batch = Batch {
+            x: &pass.x,
+            streams: &streams,
+            stream_of: &stream_of,
+            norms: &pass.norms,
+            free: *norm == DecoderNorm::Free,
+            start: penalty,
+        };
         let (mut w_enc, mut b_enc, mut w_dec) = (vec![0.0; n * d], vec![0.0; n], vec![0.0; n * d]);
+        let mut extra = [vec![0.0; n], vec![0.0; n]];
+        let [first, second] = &mut extra;
         let runs = w_enc
             .par_chunks_mut(LATENT_CHUNK * d)
             .zip(b_enc.par_chunks_mut(LATENT_CHUNK))
             .zip(w_dec.par_chunks_mut(LATENT_CHUNK * d))
+            .zip(first.par_chunks_mut(LATENT_CHUNK).zip(second.par_chunks_mut(LATENT_CHUNK)))
             .enumerate()
-            .map(|(run, ((w_enc, b_enc), w_dec))| Collect { weights, first: run * LATENT_CHUNK, w_enc, b_enc, w_dec });
+            .map(|(run, (((w_enc, b_enc), w_dec), (first, second)))| Collect {
+                weights,
+                first: run * LATENT_CHUNK,
+                w_enc,
+                b_enc,
+                w_dec,
+                extra: [first, second],
+            });
         let input = backward(runs, &batch);
-        Gradients { b_dec: input_gradient(g_sum, &input), w_enc, b_enc, w_dec }
+        Gradients { b_dec: input_gradient(&pass.g_sum, &input), w_enc, b_enc, w_dec, extra }
     }
-}
-
-fn batch<'a>(
-    x: &'a Padded,
-    g: &'a Padded,
-    codes: Option<&'a ByLatent>,
-    norms: &'a [f32],
-    norm: DecoderNorm,
-    l1: f64,
-    start: Option<(&'a [f32], &'a [f32])>,
-) -> Batch<'a> {
-    Batch { x, g, codes, sparsity: (l1 / x.n as f64) as f32, norms, free: norm == DecoderNorm::Free, start }
 }
 
 fn input_gradient(g_sum: &[f64], input: &[f64]) -> Vec<f32> {
     g_sum.iter().zip(input).map(|(g, input)| (g - input) as f32).collect()
 }
 
-/// A run of a parameter that one task owns.
-struct ParamRun<'a> {
-    value: &'a mut [f32],
-    first: &'a mut [f32],
-    second: &'a mut [f32],
-}
-
-impl ParamRun<'_> {
-    fn step(&mut self, range: std::ops::Range<usize>, step: &AdamStep, gradient: &[f32]) -> &mut [f32] {
-        let (first, second) = (&mut self.first[range.clone()], &mut self.second[range.clone()]);
-        adam(step, &mut self.value[range.clone()], first, second, gradient);
-        &mut self.value[range]
-    }
-}
-
 /// Takes gradients by an Adam step; unit decoder rows stay on the sphere.
 struct Update<'a> {
-    w_enc: ParamRun<'a>,
-    b_enc: ParamRun<'a>,
-    w_dec: ParamRun<'a>,
+    weights: WeightRun<'a>,
     d: usize,
     unit: bool,
+    /// Whether the rule learns anything besides.
+    learns: bool,
     step: &'a AdamStep,
 }
 
 impl Latents for Update<'_> {
-    fn weights(&self) -> (&[f32], &[f32], &[f32]) {
-        (self.w_enc.value, self.b_enc.value, self.w_dec.value)
+    fn weights(&self) -> Lent<'_> {
+        let WeightRun { w_enc, b_enc, w_dec, extra: [first, second] } = &self.weights;
+        Lent { w_enc: w_enc.value, b_enc: b_enc.value, w_dec: w_dec.value, extra: [first.value, second.value] }
     }
 
     fn take(&mut self, place: usize, gradients: LatentGradients<'_>) {
+        let WeightRun { w_enc, b_enc, w_dec, extra } = &mut self.weights;
         let range = place * self.d..(place + 1) * self.d;
         if self.unit {
-            let row = &self.w_dec.value[range.clone()];
+            let row = &w_dec.value[range.clone()];
             let radial = dot(gradients.w_dec, row);
             add_scaled(gradients.w_dec, -radial, row);
         }
-        let row = self.w_dec.step(range.clone(), self.step, gradients.w_dec);
+        let row = w_dec.step(range.clone(), self.step, gradients.w_dec);
         if self.unit {
             normalize(row);
         }
-        self.w_enc.step(range, self.step, gradients.w_enc);
-        self.b_enc.step(place..place + 1, self.step, &[gradients.b_enc]);
-    }
-}
-
-/// Scales a row to norm 1; a zero row stays.
-pub(super) fn normalize(row: &mut [f32]) {
-    let norm = dot(row, row).sqrt();
-    if norm > 0.0 {
-        let scale = 1.0 / norm;
-        row.iter_mut().for_each(|x| *x *= scale);
+        w_enc.step(range, self.step, gradients.w_enc);
+        b_enc.step(place..place + 1, self.step, &[gradients.b_enc]);
+        if self.learns {
+            for (param, gradient) in extra.iter_mut().zip(gradients.extra) {
+                param.step(place..place + 1, self.step, &[gradient]);
+            }
+        }
     }
 }
 
@@ -335,18 +241,21 @@ struct Collect<'a> {
     w_enc: &'a mut [f32],
     b_enc: &'a mut [f32],
     w_dec: &'a mut [f32],
+    extra: [&'a mut [f32]; 2],
 }
 
 impl Latents for Collect<'_> {
-    fn weights(&self) -> (&[f32], &[f32], &[f32]) {
+    fn weights(&self) -> Lent<'_> {
         let d = self.weights.d_in();
-        let (rows, end) = (self.first, self.first + self.b_enc.len());
-        let weights = self.weights;
-        (
-            &weights.w_enc.value[rows * d..end * d],
-            &weights.b_enc.value[rows..end],
-            &weights.w_dec.value[rows * d..end * d],
-        )
+        let rows = self.first..self.first + self.b_enc.len();
+        let values = rows.start * d..rows.end * d;
+        let Weights { w_enc, b_enc, w_dec, extra: [first, second], .. } = self.weights;
+        Lent {
+            w_enc: &w_enc.value[values.clone()],
+            b_enc: &b_enc.value[rows.clone()],
+            w_dec: &w_dec.value[values],
+            extra: [&first.value[rows.clone()], &second.value[rows]],
+        }
     }
 
     fn take(&mut self, place: usize, gradients: LatentGradients<'_>) {
@@ -354,5 +263,8 @@ impl Latents for Collect<'_> {
         self.w_enc[place * d..(place + 1) * d].copy_from_slice(gradients.w_enc);
         self.w_dec[place * d..(place + 1) * d].copy_from_slice(gradients.w_dec);
         self.b_enc[place] = gradients.b_enc;
+        for (extra, gradient) in self.extra.iter_mut().zip(gradients.extra) {
+            extra[place] = gradient;
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::engine::{Param, Weights};
+use super::architecture::Architecture;
 use super::options::{Init, NormalizeActivations, TrainOptions};
+use super::weights::Weights;
 use crate::activations::Activations;
 use crate::error::{Code, Error, Result};
 use crate::ops::Rows;
@@ -24,6 +25,8 @@ pub struct Start {
     pub scale: f32,
     /// Total variance of the scaled sample: the mean over rows of |x - mean|².
     pub variance: f64,
+    /// The mean starting threshold, and the mean of its square.
+    pub threshold: [f64; 2],
 }
 
 /// Measures a sample and draws the weights.
@@ -55,17 +58,36 @@ pub fn begin(activations: &Activations, options: &TrainOptions) -> Result<Start>
             .help("harvest them again, or look at the rows of `a.sample(1000, 0)`"));
     }
     let w_dec = Rng::new(options.seed, "sae::train directions").directions(options.d_sae, d);
-    let b_enc = match options.init {
-        Init::Tied => vec![0.0; options.d_sae],
-        Init::Sparse => sparse_biases(Rows { data: &w_dec, n: options.d_sae, d }, &x, options.init_sd),
+    let sds = match options.init {
+        Init::Tied => 0.0,
+        Init::Sparse => options.init_sd,
     };
-    let weights = Weights {
-        w_enc: Param::new(w_dec.clone()),
-        b_enc: Param::new(b_enc),
-        w_dec: Param::new(w_dec),
-        b_dec: Param::new(b_dec),
-    };
-    Ok(Start { weights, scale, variance })
+    let encoder = Rows { data: &w_dec, n: options.d_sae, d };
+    let (b_enc, first) = biases(Architecture::named(&options.architecture)?, options.init, encoder, &x, sds);
+    let mut weights = Weights::new(w_dec.clone(), b_enc, w_dec, b_dec);
+    let thresholds = first.iter().map(|log| f64::from(*log).exp());
+    let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / options.d_sae as f64;
+    let threshold = [mean(&mut thresholds.clone()), mean(&mut thresholds.map(|t| t * t))];
+    weights.extra[0].value = first;
+    Ok(Start { weights, scale, variance, threshold })
+}
+
+/// The encoder biases of latents with these encoder rows, and the first of what their rule learns besides. `x` is a centered sample.
+///
+/// A sparse start puts every latent's threshold `sds` standard deviations above its mean: into the bias (relu, gated), or into the threshold
+/// (jumprelu, whose biases start at 0). The top-k family is sparse by itself.
+pub fn biases(architecture: Architecture, init: Init, w_enc: Rows<'_>, x: &Padded, sds: f64) -> (Vec<f32>, Vec<f32>) {
+    let zeros = || vec![0.0f32; w_enc.n];
+    match (architecture, init) {
+        (Architecture::Relu | Architecture::Gated, Init::Sparse) => (sparse_biases(w_enc, x, sds), zeros()),
+        (Architecture::JumpRelu, _) => {
+            // A threshold of 0 would never move: its logarithm has no gradient.
+            let least = 1e-3 * (x.rows().iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / x.n.max(1) as f64).sqrt();
+            let log = |bias: f32| (-f64::from(bias)).max(least.max(1e-30)).ln() as f32;
+            (zeros(), sparse_biases(w_enc, x, sds).into_iter().map(log).collect())
+        }
+        _ => (zeros(), zeros()),
+    }
 }
 
 fn square_sum(row: &[f32]) -> f64 {

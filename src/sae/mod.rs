@@ -1,7 +1,8 @@
 //! Sparse autoencoders: architectures, the training loop, evaluation, formats.
 //!
-//! `f = relu(w_enc (x - b_dec) + b_enc)`, `x̂ = f w_dec + b_dec`; both dictionaries are `[d_sae, d_in]`, one row per latent.
+//! `f = activation(w_enc (x - b_dec) + b_enc)`, `x̂ = f w_dec + b_dec`; both dictionaries are `[d_sae, d_in]`, one row per latent.
 
+pub mod activation;
 pub mod architecture;
 pub mod checkpoint;
 pub mod engine;
@@ -9,12 +10,16 @@ pub mod evaluate;
 pub mod format;
 pub mod init;
 pub mod options;
+mod pass;
 mod resample;
+pub mod revive;
 pub mod schedule;
 mod train;
+pub mod weights;
 
 use serde::{Deserialize, Serialize};
 
+pub use activation::Activation;
 pub use architecture::Architecture;
 pub use evaluate::{EvaluateOptions, Evaluation, ModelEvaluation, evaluate, evaluate_in_model, firing_rates};
 pub use options::{Dead, DecoderNorm, Init, NormalizeActivations, TrainOptions};
@@ -24,7 +29,7 @@ use crate::error::{Code, Error, Result};
 use crate::ops::Rows;
 use crate::ops::codes::Codes;
 use crate::ops::decode::decode as decode_codes;
-use crate::ops::encode::{Padded, encode as encode_rows};
+use crate::ops::encode::Padded;
 
 /// Rows that are encoded at once outside of training.
 const CHUNK: usize = 2048;
@@ -85,6 +90,8 @@ pub struct HistoryRow {
 pub struct Sae {
     /// What it is.
     pub config: Config,
+    /// From pre-activations to codes.
+    pub activation: Activation,
     /// The encoder, `[d_sae, d_in]`.
     pub w_enc: Vec<f32>,
     /// The encoder's bias, `[d_sae]`.
@@ -101,15 +108,29 @@ impl Sae {
     /// Puts weights together.
     ///
     /// # Errors
-    /// `shape-mismatch` when they do not fit the config; `unsupported` or `unknown-name` for its architecture.
-    pub fn new(config: Config, w_enc: Vec<f32>, b_enc: Vec<f32>, w_dec: Vec<f32>, b_dec: Vec<f32>) -> Result<Sae> {
+    /// `shape-mismatch` when they do not fit the config; `unknown-name` for its architecture.
+    pub fn new(
+        config: Config,
+        activation: Activation,
+        w_enc: Vec<f32>,
+        b_enc: Vec<f32>,
+        w_dec: Vec<f32>,
+        b_dec: Vec<f32>,
+    ) -> Result<Sae> {
         Architecture::named(&config.architecture)?;
         let (d_in, d_sae) = (config.d_in, config.d_sae);
         if d_in == 0 || d_sae == 0 {
             return Err(Error::new(Code::ShapeMismatch, "an SAE needs at least one latent and one input"));
         }
         let size = d_in.saturating_mul(d_sae);
+        let [first, second] = match &activation {
+            Activation::Threshold(threshold) => [("threshold", threshold.len()), ("threshold", d_sae)],
+            Activation::Gated { r_mag, b_mag } => [("r_mag", r_mag.len()), ("b_mag", b_mag.len())],
+            Activation::Relu | Activation::TopK { .. } => [("", d_sae); 2],
+        };
         let sizes = [
+            (first.0, first.1, d_sae),
+            (second.0, second.1, d_sae),
             ("w_enc", w_enc.len(), size),
             ("b_enc", b_enc.len(), d_sae),
             ("w_dec", w_dec.len(), size),
@@ -122,7 +143,7 @@ impl Sae {
                     .fact("given", given));
             }
         }
-        Ok(Sae { config, w_enc, b_enc, w_dec, b_dec, history: Vec::new() })
+        Ok(Sae { config, activation, w_enc, b_enc, w_dec, b_dec, history: Vec::new() })
     }
 
     /// The encoder by rows.
@@ -152,7 +173,7 @@ pub fn encode(sae: &Sae, x: &[f32]) -> Result<Codes> {
     };
     let mut codes = Codes { d_sae: config.d_sae, offsets: vec![0], latents: Vec::new(), values: Vec::new() };
     for x in x.chunks(CHUNK * config.d_in) {
-        let Some(part) = encode_rows(&Padded::centered(x, shift), sae.encoder(), &sae.b_enc, None) else { continue };
+        let part = sae.activation.codes(&Padded::centered(x, shift), sae.encoder(), &sae.b_enc);
         let active = codes.active();
         codes.offsets.extend(part.offsets[1..].iter().map(|offset| active + offset));
         codes.latents.extend(part.latents);

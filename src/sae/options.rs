@@ -43,15 +43,16 @@ pub enum NormalizeActivations {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainOptions {
-    /// `"relu"`.
+    /// A name of [`Architecture::ALL`].
     pub architecture: String,
     /// How many latents. Required: 0 stands for missing.
     pub d_sae: usize,
-    /// Weight of the L1 term. Default: a tenth of the root of the activations' total variance. With `target_l0` it is the start value.
+    /// Weight of the sparsity term: L1 (relu, gated) or L0 (jumprelu). Default: a tenth of the root of the activations' total variance; for jumprelu
+    /// the mean square of the thresholds at the start. With `target_l0` it is the start value.
     pub l1_coefficient: Option<f64>,
-    /// Active latents a token, for the architectures that fix it; not for `relu`.
+    /// Active latents a token, for the architectures that fix it.
     pub k: Option<usize>,
-    /// Steers the L1 coefficient so that L0 lands here.
+    /// Steers the sparsity coefficient so that L0 lands here; for the architectures without `k`.
     pub target_l0: Option<f64>,
     /// How many tokens to train on, going round the store again where it has fewer. Default: all of them, once.
     pub tokens: Option<u64>,
@@ -75,10 +76,23 @@ pub struct TrainOptions {
     pub init: Init,
     /// With `init: "sparse"`, how many standard deviations above its mean a latent's threshold lies.
     pub init_sd: f64,
+    /// Width of the rectangle by which jumprelu's thresholds learn. Default: a tenth of their mean at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<f64>,
+    /// Latents in each nested dictionary of `matryoshka_batch_topk`, ascending and below `d_sae`, which is always the last. Default: 1, 3, 7 and 15
+    /// thirty-seconds of `d_sae`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matryoshka_widths: Option<Vec<usize>>,
     /// Whether activations are scaled.
     pub normalize_activations: NormalizeActivations,
-    /// What is done about dead latents: `"none"` or `"resample"`.
+    /// What is done about dead latents: `"none"`, `"resample"`, `"aux_k"` or `"ghost"`.
     pub dead: String,
+    /// With `dead: "aux_k"`, how many dead latents a token reconstruct the error with. Default: half of d_in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k_aux: Option<usize>,
+    /// With `dead: "aux_k"`, the weight of that reconstruction's error. Default: 1/32.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aux_coefficient: Option<f64>,
     /// A latent that has not fired for this many tokens is dead. Default: a tenth of the run.
     pub dead_window: Option<u64>,
     /// Share of the run between two resamplings; none happens in the last quarter.
@@ -110,8 +124,12 @@ impl Default for TrainOptions {
             decoder_norm: DecoderNorm::Unit,
             init: Init::Sparse,
             init_sd: 2.3,
+            bandwidth: None,
+            matryoshka_widths: None,
             normalize_activations: NormalizeActivations::None,
             dead: "none".to_string(),
+            k_aux: None,
+            aux_coefficient: None,
             dead_window: None,
             resample_every: 0.15,
             seed: 0,
@@ -128,24 +146,35 @@ pub enum Dead {
     None,
     /// They are made anew from badly reconstructed inputs.
     Resample,
+    /// They learn to reconstruct the error, the most active ones of each token (Gao et al. 2024).
+    AuxK,
+    /// They learn to reconstruct the error by exponentials of their pre-activations (Jermyn and Templeton 2024).
+    Ghost,
 }
+
+/// The treatments of dead latents by name.
+const DEAD: [(&str, Dead); 4] =
+    [("none", Dead::None), ("resample", Dead::Resample), ("aux_k", Dead::AuxK), ("ghost", Dead::Ghost)];
 
 impl TrainOptions {
     /// How dead latents are treated.
     ///
     /// # Errors
-    /// `unsupported` for a treatment that is known and not there, `unknown-name` for any other name.
+    /// `unknown-name`, with the nearest name.
     pub fn dead(&self) -> Result<Dead> {
-        match self.dead.as_str() {
-            "none" => Ok(Dead::None),
-            "resample" => Ok(Dead::Resample),
-            "aux_k" | "ghost" => {
-                Err(Error::new(Code::Unsupported, format!("`dead: \"{}\"` is not available", self.dead))
-                    .fact("available", "none, resample")
-                    .help("use `dead: \"resample\"`"))
-            }
-            other => Err(Error::unknown(Code::UnknownName, "treatment of dead latents", other, &["none", "resample"])),
-        }
+        let found = DEAD.into_iter().find(|(name, _)| *name == self.dead).map(|(_, dead)| dead);
+        let known = DEAD.map(|(name, _)| name);
+        found.ok_or_else(|| Error::unknown(Code::UnknownName, "treatment of dead latents", &self.dead, &known))
+    }
+
+    /// The widths of nested dictionaries, `d_sae` the last.
+    pub fn widths(&self) -> Vec<usize> {
+        let default = || [1, 3, 7, 15].map(|share| self.d_sae * share / 32).to_vec();
+        let mut widths = self.matryoshka_widths.clone().unwrap_or_else(default);
+        widths.retain(|width| *width > 0 && *width < self.d_sae);
+        widths.push(self.d_sae);
+        widths.dedup();
+        widths
     }
 
     /// Checks every option against its range.
@@ -155,10 +184,6 @@ impl TrainOptions {
     pub fn validate(&self) -> Result<()> {
         let architecture = Architecture::named(&self.architecture)?;
         self.dead()?;
-        if self.k.is_some() && !architecture.takes_k() {
-            return Err(Error::new(Code::Unsupported, format!("architecture `{}` has no `k`", architecture.name()))
-                .help("use `target_l0` to choose the sparsity"));
-        }
         let count = |name: &str, value: u64| {
             if value > 0 { Ok(()) } else { Err(out_of_range(name, "an int above 0", value)) }
         };
@@ -167,6 +192,7 @@ impl TrainOptions {
                 .fact("expected", "an int above 0")
                 .help("`d_sae` is the number of latents, often 8 to 32 times d_in"));
         }
+        self.validate_rule(architecture)?;
         count("batch_size", self.batch_size as u64)?;
         count("checkpoint_every", self.checkpoint_every)?;
         count("log_every", self.log_every)?;
@@ -202,6 +228,64 @@ impl TrainOptions {
                 Some(l0) if l0 >= self.d_sae as f64 => Err(out_of_range("target_l0", "a number below `d_sae`", l0)),
                 _ => Ok(()),
             },
+        }
+    }
+}
+
+impl TrainOptions {
+    /// Checks the options that only some architectures have.
+    fn validate_rule(&self, architecture: Architecture) -> Result<()> {
+        let name = architecture.name();
+        let foreign = |option: &str, help: &str| {
+            Err(Error::new(Code::Unsupported, format!("architecture `{name}` has no `{option}`")).help(help))
+        };
+        match self.k {
+            Some(_) if !architecture.takes_k() => return foreign("k", "use `target_l0` to choose the sparsity"),
+            None if architecture.takes_k() => {
+                return Err(Error::new(Code::OutOfRange, format!("architecture `{name}` needs the option `k`"))
+                    .fact("expected", "an int from 1 to `d_sae`")
+                    .help("`k` is the number of active latents a token, often 16 to 64"));
+            }
+            Some(k) if k == 0 || k > self.d_sae => return Err(out_of_range("k", "an int from 1 to `d_sae`", k)),
+            _ => {}
+        }
+        if architecture.takes_k() && self.target_l0.is_some() {
+            return foreign("target_l0", "`k` is its L0");
+        }
+        if architecture.takes_k() && self.l1_coefficient.is_some() {
+            return foreign("l1_coefficient", "it is sparse by `k` alone");
+        }
+        if architecture != Architecture::JumpRelu && self.bandwidth.is_some() {
+            return foreign("bandwidth", "it belongs to `jumprelu`");
+        }
+        if architecture != Architecture::MatryoshkaBatchTopK && self.matryoshka_widths.is_some() {
+            return foreign("matryoshka_widths", "they belong to `matryoshka_batch_topk`");
+        }
+        if let Some(bandwidth) = self.bandwidth.filter(|b| !(*b > 0.0 && b.is_finite())) {
+            return Err(out_of_range("bandwidth", "a number above 0", bandwidth));
+        }
+        if let Some(widths) = &self.matryoshka_widths {
+            let ascends = widths.windows(2).all(|pair| pair[0] < pair[1]);
+            let inside = widths.iter().all(|width| (1..=self.d_sae).contains(width));
+            if !ascends || !inside || widths.len() > 64 {
+                let expected = "at most 64 ascending ints from 1 to `d_sae`";
+                return Err(out_of_range("matryoshka_widths", expected, format!("{widths:?}")));
+            }
+        }
+        self.validate_revival()
+    }
+
+    fn validate_revival(&self) -> Result<()> {
+        let aux = self.dead()? == Dead::AuxK;
+        if !aux && (self.k_aux.is_some() || self.aux_coefficient.is_some()) {
+            return Err(Error::new(Code::Unsupported, "`k_aux` and `aux_coefficient` belong to `dead: \"aux_k\"`"));
+        }
+        match (self.k_aux, self.aux_coefficient) {
+            (Some(0), _) => Err(out_of_range("k_aux", "an int above 0", 0)),
+            (_, Some(weight)) if !(weight >= 0.0 && weight.is_finite()) => {
+                Err(out_of_range("aux_coefficient", "a number of at least 0", weight))
+            }
+            _ => Ok(()),
         }
     }
 }

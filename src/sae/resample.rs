@@ -1,13 +1,16 @@
 //! Resampling of dead latents (Bricken et al. 2023): each is made anew in the direction of a badly reconstructed input.
 
-use super::engine::{Engine, normalize};
-use super::init::sparse_biases;
-use super::options::{Init, TrainOptions};
+use super::activation::Activation;
+use super::architecture::Architecture;
+use super::engine::Engine;
+use super::init::biases;
+use super::options::TrainOptions;
+use super::weights::normalize;
 use crate::activations::Activations;
 use crate::error::Result;
 use crate::ops::Rows;
 use crate::ops::decode::decode;
-use crate::ops::encode::{Padded, encode};
+use crate::ops::encode::Padded;
 use crate::ops::simd::dot;
 use crate::rng::Rng;
 
@@ -18,16 +21,17 @@ const MOST: usize = 32_768;
 /// Rows whose error is measured at once.
 const CHUNK: usize = 2048;
 
-/// Makes the latents in `dead` anew and returns how many: fewer than asked where there are too few inputs.
+/// Makes the latents in `dead` anew (`activation` is what the SAE computes now) and returns how many: fewer than asked where there are too few inputs.
 ///
 /// An input is drawn with probability proportional to its squared loss, none twice. The decoder row becomes its direction from `b_dec`,
-/// the encoder row the same at 0.2 of the mean norm of encoder rows alive; the bias is 0, or with `init: "sparse"` again the sample's mean plus
-/// `init_sd` standard deviations, so that the latent is not dense at once. The Adam moments of the latent are set to 0.
+/// the encoder row the same at 0.2 of the mean norm of encoder rows alive; biases and thresholds are as at the start of a training, so that with
+/// `init: "sparse"` the latent is not dense at once. The Adam moments of the latent are set to 0.
 ///
 /// # Errors
 /// What reading the activations gives.
 pub fn resample(
     engine: &mut Engine,
+    activation: &Activation,
     dead: &[usize],
     activations: &Activations,
     scale: f32,
@@ -38,7 +42,7 @@ pub fn resample(
     let rows = activations.len().min(MOST).min((4 * dead.len()).max(CHUNK));
     let mut x = activations.sample(rows, rng.bits())?;
     x.iter_mut().for_each(|x| *x *= scale);
-    let losses = squared_errors(engine, &x);
+    let losses = squared_errors(engine, activation, &x);
     let chosen = draw(&losses, dead.len(), rng);
 
     let weights = &mut engine.weights;
@@ -54,35 +58,29 @@ pub fn resample(
         .collect();
     let mut encoder = directions.clone();
     encoder.iter_mut().for_each(|x| *x *= length);
-    let biases = match options.init {
-        Init::Tied => vec![0.0; chosen.len()],
-        Init::Sparse => sparse_biases(Rows { data: &encoder, n: chosen.len(), d }, &centered, options.init_sd),
-    };
+    let architecture = Architecture::named(&options.architecture)?;
+    let rows = Rows { data: &encoder, n: chosen.len(), d };
+    let (b_enc, first) = biases(architecture, options.init, rows, &centered, options.init_sd);
     for (k, i) in dead.iter().take(chosen.len()).enumerate() {
-        let (from, to) = (k * d..(k + 1) * d, i * d..(i + 1) * d);
-        weights.w_dec.value[to.clone()].copy_from_slice(&directions[from.clone()]);
-        weights.w_enc.value[to.clone()].copy_from_slice(&encoder[from]);
-        weights.b_enc.value[*i] = biases[k];
-        for param in [&mut weights.w_dec, &mut weights.w_enc] {
-            param.first[to.clone()].fill(0.0);
-            param.second[to.clone()].fill(0.0);
-        }
-        weights.b_enc.first[*i] = 0.0;
-        weights.b_enc.second[*i] = 0.0;
+        let row = k * d..(k + 1) * d;
+        weights.w_dec.reset(i * d, &directions[row.clone()]);
+        weights.w_enc.reset(i * d, &encoder[row]);
+        weights.b_enc.reset(*i, &b_enc[k..=k]);
+        weights.extra[0].reset(*i, &first[k..=k]);
+        weights.extra[1].reset(*i, &[0.0]);
     }
     Ok(chosen.len())
 }
 
-fn squared_errors(engine: &Engine, x: &[f32]) -> Vec<f64> {
+fn squared_errors(engine: &Engine, activation: &Activation, x: &[f32]) -> Vec<f64> {
     let weights = &engine.weights;
     let d = weights.d_in();
     let mut errors = Vec::with_capacity(x.len() / d);
     for x in x.chunks(CHUNK * d) {
         let centered = Padded::centered(x, &weights.b_dec.value);
+        let codes = activation.codes(&centered, weights.encoder(), &weights.b_enc.value);
         let mut reconstruction = vec![0.0; x.len()];
-        if let Some(codes) = encode(&centered, weights.encoder(), &weights.b_enc.value, None) {
-            decode(&codes, weights.decoder(), &weights.b_dec.value, &mut reconstruction);
-        }
+        decode(&codes, weights.decoder(), &weights.b_dec.value, &mut reconstruction);
         for (out, x) in reconstruction.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
             out.iter_mut().zip(x).for_each(|(out, x)| *out -= x);
             errors.push(f64::from(dot(out, out)));

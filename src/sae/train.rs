@@ -8,6 +8,7 @@ use super::engine::{Engine, Measured, Way};
 use super::init::begin;
 use super::options::{Dead, DecoderNorm, TrainOptions};
 use super::resample::resample;
+use super::revive::{aux_k, ghost};
 use super::schedule::{Controller, Schedule};
 use super::{Config, HistoryRow, Sae};
 use crate::activations::Activations;
@@ -18,13 +19,21 @@ use crate::progress::{Checkpoint, Monitor};
 use crate::regularizer::{Dictionary, Regularizer};
 use crate::rng::Rng;
 
+/// The width of jumprelu's estimator as a share of the mean threshold at the start.
+const BANDWIDTH: f64 = 0.1;
+/// The weight of aux-k's error (Gao et al. 2024).
+const AUX_COEFFICIENT: f64 = 1.0 / 32.0;
+/// Weight of a new batch in running means (SAELens and dictionary_learning follow the threshold of batch-wise top-k as fast).
+const FOLLOW: f32 = 0.01;
+/// Below this share of latents with a gradient on their threshold, a jumprelu training warns.
+const SATURATED: f64 = 0.05;
 /// No latent is resampled after this share of the run.
 const RESAMPLE_UNTIL: f64 = 0.75;
 
 /// Trains an SAE on activations, in the order in which they are stored.
 ///
-/// The loss of a token is `|x̂ - x|² + l1 * sum_i f_i` (times `|w_dec_i|` with free decoder rows), averaged over the batch, plus the
-/// regularizer's penalty, whose gradient joins the others before the projection of unit rows. The result depends on the arguments alone: not on
+/// The loss of a token is `|x̂ - x|²` and the architecture's sparsity term (with `relu`, `l1 * sum_i f_i`, times `|w_dec_i|` with free decoder
+/// rows), averaged over the batch, plus the regularizer's penalty, whose gradient joins the others before the projection of unit rows. The result depends on the arguments alone: not on
 /// threads, nor on how often the work was interrupted and taken up from `checkpoint`.
 ///
 /// # Errors
@@ -56,6 +65,7 @@ pub fn train(
             run.save(checkpoint, &key)?;
         }
     }
+    run.warn(monitor);
     run.finish()
 }
 
@@ -63,6 +73,7 @@ pub fn train(
 struct Run<'a> {
     activations: &'a Activations,
     options: &'a TrainOptions,
+    architecture: Architecture,
     schedule: Schedule,
     engine: Engine,
     progress: Progress,
@@ -81,12 +92,16 @@ impl<'a> Run<'a> {
         let tokens = options.tokens.unwrap_or(activations.len() as u64);
         let schedule = Schedule::new(options, (tokens / options.batch_size as u64).max(1));
         let mut resample_rng = Rng::new(options.seed, "sae::train resample");
+        let architecture = Architecture::named(&options.architecture)?;
         let saved = checkpoint.load().and_then(|bytes| from_bytes(&bytes, key));
         let State { weights, progress } = match saved {
             Some(state) => state,
             None => {
                 let start = begin(activations, options)?;
-                let l1 = options.l1_coefficient.unwrap_or(0.1 * start.variance.sqrt());
+                let l1 = options.l1_coefficient.unwrap_or(match architecture {
+                    Architecture::JumpRelu => start.threshold[1],
+                    _ => 0.1 * start.variance.sqrt(),
+                });
                 let progress = Progress {
                     step: 0,
                     density: 0.0,
@@ -95,6 +110,9 @@ impl<'a> Run<'a> {
                     resample_position: resample_rng.position().to_string(),
                     scale: start.scale,
                     variance: start.variance,
+                    bandwidth: BANDWIDTH * start.threshold[0],
+                    least: None,
+                    learning: None,
                     history: Vec::new(),
                 };
                 State { weights: start.weights, progress }
@@ -102,16 +120,18 @@ impl<'a> Run<'a> {
         };
         resample_rng.seek(progress.resample_position.parse().unwrap_or(0));
         let window = options.dead_window.unwrap_or(tokens / 10).div_ceil(options.batch_size as u64).max(1);
-        let engine = Engine::new(weights, options.decoder_norm, progress.density);
+        let rule = architecture.rule(options, progress.bandwidth);
+        let engine = Engine::new(weights, options.decoder_norm, rule, progress.density);
         let x = vec![0.0; options.batch_size * activations.d_in()];
-        Ok(Run { activations, options, schedule, engine, progress, resample_rng, window, x })
+        Ok(Run { activations, options, architecture, schedule, engine, progress, resample_rng, window, x })
     }
 
     fn step(&mut self, penalty: &mut Penalty<'_>, monitor: &dyn Monitor) -> Result<()> {
         let Run { options, schedule, .. } = *self;
         let step = self.progress.step;
         self.read(step)?;
-        let l1 = self.progress.controller.l1() * schedule.l1_share(step);
+        let l1 = if self.architecture.takes_k() { 0.0 } else { self.progress.controller.l1() };
+        let l1 = l1 * schedule.l1_share(step);
         let lr = schedule.lr(step);
         let measured = self.engine.forward(&self.x, Way::Measured);
         for (last, fired) in self.progress.last_fired.iter_mut().zip(self.engine.fired()) {
@@ -120,23 +140,25 @@ impl<'a> Run<'a> {
             }
         }
         let penalty_value = penalty.measure(&self.engine, || self.alive(), options.seed, step)?;
-        let loss = measured.mse + l1 * measured.l1 + penalty_value;
+        let revival = self.revive(measured.mse)?;
+        let loss = measured.error + l1 * measured.sparsity + penalty_value + revival;
         if !loss.is_finite() {
             return Err(diverged("loss", step, lr));
         }
         let adam = AdamStep::new(lr, options.beta1, options.beta2, step + 1);
         self.engine.update(l1, &adam, penalty.gradients());
         self.progress.controller.observe(measured.l0, schedule.lr_share(step));
+        self.follow(&measured);
         self.progress.density = self.engine.density;
         self.progress.step = step + 1;
 
-        let Measured { mse, l0, l1: activation } = measured;
+        let Measured { mse, l0, l1: activation, .. } = measured;
         if step.is_multiple_of(options.log_every) || step + 1 == schedule.steps {
             if !self.finite() {
                 return Err(diverged("weights", step, lr));
             }
             let tokens = (step + 1) * options.batch_size as u64;
-            let dead = self.alive().iter().filter(|alive| !**alive).count() as u64;
+            let dead = self.dead().len() as u64;
             let row = HistoryRow {
                 step: step + 1,
                 tokens,
@@ -154,6 +176,35 @@ impl<'a> Run<'a> {
         let fvu = mse / self.progress.variance.max(f64::MIN_POSITIVE);
         monitor.update("sae", step + 1, schedule.steps, &format!("l0 {l0:.1} fvu {fvu:.3} l1 {l1:.3}"));
         self.resample()
+    }
+
+    /// Adds the loss of dead latents where the options ask for one.
+    fn revive(&mut self, mse: f64) -> Result<f64> {
+        let how = self.options.dead()?;
+        if !matches!(how, Dead::AuxK | Dead::Ghost) {
+            return Ok(0.0);
+        }
+        let dead: Vec<usize> = self.dead();
+        if dead.is_empty() {
+            return Ok(0.0);
+        }
+        if how == Dead::Ghost {
+            return Ok(ghost(&mut self.engine, &dead, mse));
+        }
+        let k = self.options.k_aux.unwrap_or((self.activations.d_in() / 2).max(1));
+        Ok(aux_k(&mut self.engine, &dead, k, self.options.aux_coefficient.unwrap_or(AUX_COEFFICIENT)))
+    }
+
+    /// Keeps running means of what the finished SAE and its warnings need.
+    fn follow(&mut self, measured: &Measured) {
+        let progress = &mut self.progress;
+        if let Some(least) = measured.least {
+            progress.least = Some(progress.least.map_or(least, |mean| mean + FOLLOW * (least - mean)));
+        }
+        if let Some(share) = measured.learning {
+            let follow = f64::from(FOLLOW);
+            progress.learning = Some(progress.learning.map_or(share, |mean| mean + follow * (share - mean)));
+        }
     }
 
     /// Reads the batch of a step, going round the store as often as it takes.
@@ -180,6 +231,10 @@ impl<'a> Run<'a> {
         self.progress.last_fired.iter().map(|last| last + self.window >= now).collect()
     }
 
+    fn dead(&self) -> Vec<usize> {
+        self.alive().iter().enumerate().filter(|(_, alive)| !**alive).map(|(i, _)| i).collect()
+    }
+
     fn resample(&mut self) -> Result<()> {
         let (step, steps) = (self.progress.step, self.schedule.steps);
         let every = ((self.options.resample_every * steps as f64).round() as u64).max(1);
@@ -187,12 +242,14 @@ impl<'a> Run<'a> {
         if !due || self.options.dead()? != Dead::Resample {
             return Ok(());
         }
-        let dead: Vec<usize> = self.alive().iter().enumerate().filter(|(_, alive)| !**alive).map(|(i, _)| i).collect();
+        let dead = self.dead();
         if dead.is_empty() {
             return Ok(());
         }
         let (scale, rng) = (self.progress.scale, &mut self.resample_rng);
-        let made = resample(&mut self.engine, &dead, self.activations, scale, self.options, rng)?;
+        let least = self.progress.least.unwrap_or(0.0);
+        let activation = self.architecture.activation(self.options, &self.engine.weights, 1.0, least);
+        let made = resample(&mut self.engine, &activation, &dead, self.activations, scale, self.options, rng)?;
         dead.iter().take(made).for_each(|i| self.progress.last_fired[*i] = step);
         self.progress.resample_position = self.resample_rng.position().to_string();
         Ok(())
@@ -200,9 +257,7 @@ impl<'a> Run<'a> {
 
     fn finite(&self) -> bool {
         let weights = &self.engine.weights;
-        [&weights.w_enc, &weights.b_enc, &weights.w_dec, &weights.b_dec]
-            .iter()
-            .all(|param| param.value.iter().all(|x| x.is_finite()))
+        weights.params().iter().all(|param| param.value.iter().all(|x| x.is_finite()))
     }
 
     fn save(&self, checkpoint: &mut dyn Checkpoint, key: &str) -> Result<()> {
@@ -214,14 +269,27 @@ impl<'a> Run<'a> {
         checkpoint.save(&bytes)
     }
 
+    /// Says when the sparsity coefficient had nothing to act on.
+    fn warn(&self, monitor: &dyn Monitor) {
+        let Some(share) = self.progress.learning.filter(|share| *share < SATURATED) else { return };
+        monitor.warn(&format!(
+            "only {:.1} % of jumprelu's thresholds were within reach of a pre-activation at the end of the training: the sparsity coefficient \
+             hardly acts on the others; try a larger `bandwidth` (it was {})",
+            100.0 * share,
+            self.options.bandwidth.unwrap_or(self.progress.bandwidth)
+        ));
+    }
+
     /// Folds the scale of the activations into the biases: `f` and `x̂` shrink by it alike, so both dictionaries stay.
     fn finish(self) -> Result<Sae> {
-        let Run { activations, options, mut engine, progress, .. } = self;
+        let Run { activations, options, architecture, mut engine, progress, .. } = self;
+        let least = progress.least.unwrap_or(0.0);
+        let activation = architecture.activation(options, &engine.weights, progress.scale, least);
         for bias in [&mut engine.weights.b_enc.value, &mut engine.weights.b_dec.value] {
             bias.iter_mut().for_each(|x| *x /= progress.scale);
         }
         let config = Config {
-            architecture: Architecture::named(&options.architecture)?.name().to_string(),
+            architecture: architecture.name().to_string(),
             d_in: activations.d_in(),
             d_sae: options.d_sae,
             hook_name: activations.hook().to_string(),
@@ -233,8 +301,8 @@ impl<'a> Run<'a> {
             training: serde_json::to_value(options).unwrap_or_default(),
         };
         let weights = engine.weights;
-        let mut sae =
-            Sae::new(config, weights.w_enc.value, weights.b_enc.value, weights.w_dec.value, weights.b_dec.value)?;
+        let (w_enc, b_enc) = (weights.w_enc.value, weights.b_enc.value);
+        let mut sae = Sae::new(config, activation, w_enc, b_enc, weights.w_dec.value, weights.b_dec.value)?;
         sae.history = progress.history;
         Ok(sae)
     }
@@ -290,7 +358,12 @@ fn check_memory(d_in: usize, options: &TrainOptions, penalized: bool, keeps: boo
     let penalty = if penalized { state * 2 / 3 } else { 0 };
     let saved = if keeps { state } else { 0 };
     let batch = 16 * (options.batch_size * d_in) as u64;
+    // Ghost gradients hold every pair of token and dead latent, twice; other rules hold the residuals of their reconstructions.
+    let pairs = if options.dead()? == Dead::Ghost { 28 * (options.batch_size * options.d_sae) as u64 } else { 0 };
+    let nested =
+        if options.architecture == Architecture::MatryoshkaBatchTopK.name() { options.widths().len() } else { 1 };
     let norms = if options.decoder_norm == DecoderNorm::Free { 4 * options.d_sae as u64 } else { 0 };
-    let needed = state + penalty + saved + batch + norms + (64 << 20);
+    let nested = 4 * (nested * options.batch_size * d_in) as u64;
+    let needed = state + penalty + saved + batch + norms + pairs + nested + (64 << 20);
     memory::check("the training", needed, "try a smaller `d_sae` or `batch_size`")
 }

@@ -8,7 +8,7 @@ use saerun::ops::matmul::{Threads, View, matmul};
 use saerun::regularizer::{Dictionary, Kind, Regularizer};
 use saerun::rng::Rng;
 use saerun::sae::DecoderNorm;
-use saerun::sae::engine::{Engine, Param, Way, Weights};
+use saerun::sae::engine::{Engine, Rule, Way, Weights};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -101,12 +101,7 @@ pub fn weights(job: &Job) -> (Weights, Vec<f32>) {
     rng.fill_normal(&mut x, 1.0);
     let normal = Normal::new(0.0, 1.0).expect("a distribution");
     let bias = normal.inverse_cdf(job.l0 / job.d_sae as f64) as f32;
-    let weights = Weights {
-        w_enc: Param::new(directions.clone()),
-        b_enc: Param::new(vec![bias; job.d_sae]),
-        w_dec: Param::new(directions),
-        b_dec: Param::new(vec![0.0; job.d_in]),
-    };
+    let weights = Weights::new(directions.clone(), vec![bias; job.d_sae], directions, vec![0.0; job.d_in]);
     (weights, x)
 }
 
@@ -115,7 +110,7 @@ pub fn run(words: &[&str]) {
     let job: Job = serde_json::from_str(words[0]).expect("a job");
     rayon::ThreadPoolBuilder::new().num_threads(job.threads).build_global().expect("threads");
     let (weights, x) = weights(&job);
-    let mut engine = Engine::new(weights, DecoderNorm::Unit, 0.0);
+    let mut engine = Engine::new(weights, DecoderNorm::Unit, Rule::Relu, 0.0);
     let regularizer = match job.penalty.as_str() {
         "none" => Regularizer::none(),
         name => Kind::named(name).and_then(|kind| kind.build(serde_json::json!({}))).expect("a penalty"),

@@ -12,7 +12,7 @@ use saerun::ops::unit::UnitRows;
 use saerun::ops::{Rows, Sign, kernel::kernel};
 use saerun::regularizer::{Dictionary, Regularizer, ThreeTermOptions};
 use saerun::sae::DecoderNorm;
-use saerun::sae::engine::{Engine, Way};
+use saerun::sae::engine::{Engine, Rule, Way};
 
 use crate::cell::{Job, median, report, weights};
 use crate::table::Table;
@@ -61,7 +61,7 @@ pub fn parts() -> Vec<Table> {
         median(|| drop(black_box(penalty.add_gradient(&dictionary, &mut dec, &mut enc)))),
     );
 
-    let mut engine = Engine::new(weights.clone(), DecoderNorm::Unit, 0.0);
+    let mut engine = Engine::new(weights.clone(), DecoderNorm::Unit, Rule::Relu, 0.0);
     row(
         "forward",
         median(|| {
@@ -86,7 +86,7 @@ pub fn crossover() -> Table {
     for density in [0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.16] {
         job.l0 = density * job.d_sae as f64;
         let (weights, x) = weights(&job);
-        let mut engine = Engine::new(weights, DecoderNorm::Unit, 0.0);
+        let mut engine = Engine::new(weights, DecoderNorm::Unit, Rule::Relu, 0.0);
         let [sparse, dense] = [Way::Sparse, Way::Dense].map(|way| {
             median(|| {
                 engine.forward(&x, way);

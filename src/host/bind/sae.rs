@@ -132,16 +132,23 @@ pub mod sae {
 
     /// Trains an SAE on activations. Remembered by content and resumable bit by bit.
     ///
-    /// The loss of a token is the squared error summed over coordinates, plus `l1_coefficient` times the sum of activations (times decoder norms
-    /// where those are free), plus the regularizer's penalty.
+    /// The loss of a token is the squared error summed over coordinates, plus the sparsity term, plus the regularizer's penalty. With `pre` the
+    /// encoder's pre-activations, the architectures are: `"relu"` (L1 on `relu(pre)`, times decoder norms where those are free), `"topk"` (the `k`
+    /// largest of each token), `"batch_topk"` (the `k` a token largest of each batch; afterwards a threshold), `"jumprelu"` (`pre` above a learned
+    /// threshold, L0 by straight-through estimators), `"gated"` (L1 on the gate and the gate's own reconstruction), and `"matryoshka_batch_topk"`
+    /// (the mean error over nested dictionaries). Each goes through the same sparse engine.
     ///
     /// * `activations`: rows [tokens, d_in], read in their order.
-    /// * `options`: `d_sae` (required): latents; `architecture` `"relu"`; `l1_coefficient` (by default a tenth of the root of the total variance);
-    ///   `target_l0`: steers the L1 coefficient so that L0 lands there; `regularizer` `reg::none()`; `tokens`: all, once, by default;
+    /// * `options`: `d_sae` (required): latents; `architecture` `"relu"`; `k` (required by the top-k family): active latents a token;
+    ///   `l1_coefficient`: weight of the sparsity term (by default a tenth of the root of the total variance; for jumprelu the mean squared starting
+    ///   threshold); `target_l0`: steers that weight so that L0 lands there; `regularizer` `reg::none()`; `tokens`: all, once, by default;
     ///   `batch_size` 4096; `lr` 3e-4; `lr_warmup` 0.02, `lr_decay` 0.2, `l1_warmup` 0.0: shares of the run; `beta1` 0.9; `beta2` 0.999;
-    ///   `decoder_norm` `"unit"` or `"free"`; `init` `"sparse"` (thresholds `init_sd` 2.3 standard deviations above each latent's mean) or `"tied"`
-    ///   (zero biases); `normalize_activations` `"none"` or `"expected_average_only_in"`; `dead` `"none"` or `"resample"`; `dead_window` tokens (a
-    ///   tenth of the run); `resample_every` 0.15 of the run; `seed` 0; `checkpoint_every` 500 steps; `log_every` 50 steps.
+    ///   `decoder_norm` `"unit"` or `"free"`; `init` `"sparse"` (thresholds `init_sd` 2.3 standard deviations above each latent's mean; choose it so
+    ///   that the start is denser than the target) or `"tied"` (zero biases); `bandwidth`: width of jumprelu's estimator (a tenth of the mean starting
+    ///   threshold); `matryoshka_widths`: latents of the nested dictionaries (1, 3, 7 and 15 thirty-seconds of `d_sae`);
+    ///   `normalize_activations` `"none"` or `"expected_average_only_in"`; `dead` `"none"`, `"resample"`, `"aux_k"` (with `k_aux` half of d_in and
+    ///   `aux_coefficient` 1/32) or `"ghost"`; `dead_window` tokens (a tenth of the run); `resample_every` 0.15 of the run; `seed` 0;
+    ///   `checkpoint_every` 500 steps; `log_every` 50 steps.
     ///
     /// Returns a Sae.
     /// Errors: `out-of-range`, `too-large` before the work starts, `diverged`.
@@ -150,6 +157,8 @@ pub mod sae {
     /// let x = activations::from_tensor(tensor::randn([512, 8], 0));
     /// let s = sae::train(x, #{ d_sae: 16, batch_size: 64, regularizer: reg::three_term(#{ coefficient: 0.1 }) });
     /// assert_eq(s.decoder.shape, [16, 8]);
+    /// let t = sae::train(x, #{ d_sae: 16, batch_size: 64, architecture: "topk", k: 2, dead: "aux_k" });
+    /// assert_eq(t.evaluate(x).l0, 2.0);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn train(ctx: NativeCallContext, activations: Activations, options: Map) -> Raised<Sae> {

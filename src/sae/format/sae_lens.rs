@@ -1,5 +1,12 @@
 //! The SAELens 6 inference folder: `cfg.json` and `sae_weights.safetensors` (`W_enc` [d_in, d_sae], `b_enc`, `W_dec` [d_sae, d_in], `b_dec`).
 //!
+//! | activation | architecture | besides |
+//! |---|---|---|
+//! | relu | `standard` | |
+//! | top-k | `topk` | `k`, `rescale_acts_by_decoder_norm` in `cfg.json` |
+//! | threshold | `jumprelu` | `threshold` [d_sae]; also what batch-wise top-k is saved as, there and here |
+//! | gated | `gated` | `b_gate`, `b_mag`, `r_mag` [d_sae] in place of `b_enc` |
+//!
 //! `cfg.json` is written with the nested metadata of version 6 and, for older readers, the flat keys beside it. A third
 //! file, `saerun.json`, keeps what SAELens has no place for (the options and history of the training) and may be missing.
 
@@ -9,7 +16,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 
 use crate::error::{Code, Error, Result};
-use crate::sae::{Config, DecoderNorm, HistoryRow, Sae};
+use crate::sae::{Activation, Architecture, Config, DecoderNorm, HistoryRow, Sae};
 
 /// The configuration's file.
 pub const CONFIG: &str = "cfg.json";
@@ -27,8 +34,8 @@ const VERSION: &str = "6.54.12";
 /// `internal` when a library fails to serialize.
 pub fn to_files(sae: &Sae) -> Result<Vec<(String, Vec<u8>)>> {
     let config = &sae.config;
-    let cfg = json!({
-        "architecture": "standard",
+    let mut cfg = json!({
+        "architecture": layout(&sae.activation),
         "d_in": config.d_in,
         "d_sae": config.d_sae,
         "dtype": "float32",
@@ -52,19 +59,39 @@ pub fn to_files(sae: &Sae) -> Result<Vec<(String, Vec<u8>)>> {
         "activation_fn_str": "relu",
         "activation_fn_kwargs": {},
     });
-    let extra = json!({ "decoder_norm": config.decoder_norm, "training": config.training, "history": sae.history });
+    if let Activation::TopK { k } = sae.activation {
+        cfg["k"] = k.into();
+        cfg["rescale_acts_by_decoder_norm"] = false.into();
+        cfg["activation_fn_str"] = "topk".into();
+        cfg["activation_fn_kwargs"]["k"] = k.into();
+    }
+    let extra = json!({
+        "architecture": config.architecture,
+        "decoder_norm": config.decoder_norm,
+        "training": config.training,
+        "history": sae.history,
+    });
     let pretty = |value: &Value| {
         let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| internal(&error))?;
         bytes.push(b'\n');
         Ok::<_, Error>(bytes)
     };
     let (d_in, d_sae) = (config.d_in, config.d_sae);
-    let tensors = [
+    let bias = if matches!(sae.activation, Activation::Gated { .. }) { "b_gate" } else { "b_enc" };
+    let mut tensors = vec![
         ("W_enc", vec![d_in, d_sae], bytes_of(&transpose(&sae.w_enc, d_sae, d_in))),
-        ("b_enc", vec![d_sae], bytes_of(&sae.b_enc)),
+        (bias, vec![d_sae], bytes_of(&sae.b_enc)),
         ("W_dec", vec![d_sae, d_in], bytes_of(&sae.w_dec)),
         ("b_dec", vec![d_in], bytes_of(&sae.b_dec)),
     ];
+    match &sae.activation {
+        Activation::Threshold(threshold) => tensors.push(("threshold", vec![d_sae], bytes_of(threshold))),
+        Activation::Gated { r_mag, b_mag } => {
+            tensors.push(("r_mag", vec![d_sae], bytes_of(r_mag)));
+            tensors.push(("b_mag", vec![d_sae], bytes_of(b_mag)));
+        }
+        Activation::Relu | Activation::TopK { .. } => {}
+    }
     let views = tensors
         .iter()
         .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
@@ -96,7 +123,13 @@ pub fn from_files(cfg: &[u8], weights: &[u8], extra: Option<&[u8]>) -> Result<Sa
     let (d_in, d_sae) = (config.d_in, config.d_sae);
 
     let tensors = SafeTensors::deserialize(weights).map_err(|error| damaged(WEIGHTS, &error.to_string()))?;
-    let known = ["W_enc", "b_enc", "W_dec", "b_dec"];
+    let architecture = field::<String>(&cfg, "architecture")?.unwrap_or_else(|| "standard".to_string());
+    let (bias, besides): (_, &[&str]) = match architecture.as_str() {
+        "gated" => ("b_gate", &["r_mag", "b_mag"]),
+        "jumprelu" => ("b_enc", &["threshold"]),
+        _ => ("b_enc", &[]),
+    };
+    let known = [&["W_enc", bias, "W_dec", "b_dec"], besides].concat();
     let mut names = tensors.names();
     names.sort_unstable();
     if let Some(name) = names.iter().find(|name| !known.contains(name) && **name != "scaling_factor") {
@@ -106,12 +139,54 @@ pub fn from_files(cfg: &[u8], weights: &[u8], extra: Option<&[u8]>) -> Result<Sa
     if names.contains(&"scaling_factor") && values(&tensors, "scaling_factor", &[d_sae])?.iter().any(|x| *x != 1.0) {
         return Err(Error::new(Code::Unsupported, "a `scaling_factor` other than 1"));
     }
-    let w_enc = transpose(&values(&tensors, "W_enc", &[d_in, d_sae])?, d_in, d_sae);
-    let w_dec = values(&tensors, "W_dec", &[d_sae, d_in])?;
-    let (b_enc, b_dec) = (values(&tensors, "b_enc", &[d_sae])?, values(&tensors, "b_dec", &[d_in])?);
-    let mut sae = Sae::new(config, w_enc, b_enc, w_dec, b_dec)?;
+    let latents = |name: &str| values(&tensors, name, &[d_sae]);
+    let mut w_enc = transpose(&values(&tensors, "W_enc", &[d_in, d_sae])?, d_in, d_sae);
+    let mut w_dec = values(&tensors, "W_dec", &[d_sae, d_in])?;
+    let (mut b_enc, b_dec) = (latents(bias)?, values(&tensors, "b_dec", &[d_in])?);
+    let activation = match architecture.as_str() {
+        "topk" => Activation::TopK { k: top_k(&cfg)? },
+        "jumprelu" => Activation::Threshold(latents("threshold")?),
+        "gated" => Activation::Gated { r_mag: latents("r_mag")?, b_mag: latents("b_mag")? },
+        _ => Activation::Relu,
+    };
+    if field(&cfg, "rescale_acts_by_decoder_norm")?.unwrap_or(false) {
+        unit_decoder(&mut w_enc, &mut b_enc, &mut w_dec, d_in);
+    }
+    let mut sae = Sae::new(config, activation, w_enc, b_enc, w_dec, b_dec)?;
     sae.history = history;
     Ok(sae)
+}
+
+/// What SAELens calls an activation.
+fn layout(activation: &Activation) -> &'static str {
+    match activation {
+        Activation::Relu => "standard",
+        Activation::TopK { .. } => "topk",
+        Activation::Threshold(_) => "jumprelu",
+        Activation::Gated { .. } => "gated",
+    }
+}
+
+/// The `k` of a top-k SAE: at the top since version 6, in `activation_fn_kwargs` before.
+fn top_k(cfg: &Value) -> Result<usize> {
+    let k = match field::<usize>(cfg, "k")? {
+        Some(k) => Some(k),
+        None => cfg.get("activation_fn_kwargs").map_or(Ok(None), |kwargs| field(kwargs, "k"))?,
+    };
+    k.ok_or_else(|| damaged(CONFIG, "a top-k SAE needs `k`"))
+}
+
+/// Makes decoder rows unit without changing what the SAE computes: pre-activations take the norm instead. So a choice of the largest
+/// pre-activations "rescaled by decoder norms" becomes a plain one.
+fn unit_decoder(w_enc: &mut [f32], b_enc: &mut [f32], w_dec: &mut [f32], d: usize) {
+    for ((w_enc, b_enc), w_dec) in w_enc.chunks_exact_mut(d).zip(b_enc).zip(w_dec.chunks_exact_mut(d)) {
+        let norm = w_dec.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt() as f32;
+        if norm > 0.0 && norm.is_finite() {
+            w_enc.iter_mut().for_each(|x| *x *= norm);
+            *b_enc *= norm;
+            w_dec.iter_mut().for_each(|x| *x /= norm);
+        }
+    }
 }
 
 /// The config from `cfg.json`, nested metadata before flat keys.
@@ -134,16 +209,22 @@ fn config(cfg: &Value, extra: &Value) -> Result<Config> {
         Err(Error::new(Code::Unsupported, format!("`{name}: \"{value}\"` in {CONFIG} is not available"))
             .fact("available", known.join(", ")))
     };
-    supported("architecture", "standard", &["standard"])?;
+    supported("architecture", "standard", &["standard", "topk", "jumprelu", "gated"])?;
     supported("normalize_activations", "none", &["none"])?;
     supported("reshape_activations", "none", &["none"])?;
-    supported("activation_fn_str", "relu", &["relu"])?;
+    supported("activation_fn_str", "relu", &["relu", "topk"])?;
+    let layout = field::<String>(cfg, "architecture")?.unwrap_or_default();
+    let ours = field::<String>(extra, "architecture")?.filter(|name| Architecture::named(name).is_ok());
+    let architecture = ours.unwrap_or_else(|| {
+        let same = Architecture::ALL.into_iter().find(|architecture| architecture.name() == layout);
+        same.unwrap_or(Architecture::Relu).name().to_string()
+    });
     let context_size = match field::<usize>(&cfg["metadata"], "context_size")? {
         Some(size) => Some(size),
         None => field::<usize>(cfg, "context_size")?,
     };
     Ok(Config {
-        architecture: "relu".to_string(),
+        architecture,
         d_in: size("d_in")?,
         d_sae: size("d_sae")?,
         hook_name: named("hook_name")?.unwrap_or_default(),
