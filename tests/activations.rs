@@ -37,8 +37,13 @@ fn harvest(options: &HarvestOptions) -> Result<Vec<u8>> {
     let model = model()?;
     let harvest = Harvest::new(&model, &corpus(), options)?;
     let mut file = vec![0; harvest.file_bytes()];
-    harvest.fill(&mut file, &Silent)?;
+    fill(&harvest, 0, &mut file)?;
     Ok(file)
+}
+
+fn fill(harvest: &Harvest, done: usize, file: &mut [u8]) -> Result<()> {
+    let places = harvest.places();
+    (done..harvest.parts()).try_for_each(|part| harvest.fill(part, &places, file, &Silent))
 }
 
 fn open(bytes: &[u8]) -> Result<Activations> {
@@ -71,6 +76,36 @@ fn a_harvest_holds_every_row_of_the_model_once() -> Result<()> {
     assert_eq!(given.len(), expected.len());
     assert_eq!(given.iter().collect::<BTreeSet<_>>(), expected.iter().collect::<BTreeSet<_>>());
     assert_eq!((rows.hook(), rows.model(), rows.header().n_ctx), ("blocks.0.hook_mlp_out", "trained", 8));
+    Ok(())
+}
+
+#[test]
+fn a_harvest_in_parts_puts_each_row_in_its_place() -> Result<()> {
+    let line = "it was the age of wisdom, it was the age of foolishness; ";
+    let long = Corpus::new("long", (0..400).map(|i| format!("{i} {}", line.repeat(8))).collect());
+    let model = model()?;
+    let harvest = Harvest::new(&model, &long, &options(None, Dtype::F32))?;
+    assert!(harvest.parts() > 1, "only {} part", harvest.parts());
+    let mut file = vec![0; harvest.file_bytes()];
+    // Whatever order they were done in, and however often.
+    let places = harvest.places();
+    (0..harvest.parts()).rev().chain([0]).try_for_each(|part| harvest.fill(part, &places, &mut file, &Silent))?;
+    let rows = open(&file)?;
+    let contexts = model.contexts(&long, None, 0)?;
+    let mut all = vec![0.0; rows.len() * 8];
+    rows.read(0, &mut all)?;
+    let mut next = 0;
+    model.rows_at(&contexts, "blocks.0.hook_mlp_out", &mut |values| {
+        for context in values.chunks_exact(8 * 8) {
+            for row in context.chunks_exact(8).skip(1) {
+                let place = places[next] as usize;
+                next += 1;
+                assert_eq!(bits(row), bits(&all[place * 8..(place + 1) * 8]));
+            }
+        }
+        Ok(())
+    })?;
+    assert_eq!(next, rows.len());
     Ok(())
 }
 

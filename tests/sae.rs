@@ -470,6 +470,15 @@ fn evaluation_agrees_with_a_hand_count() {
     near(e.l2_ratio.unwrap(), (0.5 + 1.0 + (2.0f64 / 5.0).sqrt()) / 3.0);
     near(e.relative_reconstruction_bias.unwrap(), 7.0 / 9.0);
     near(e.dead_fraction, 1.0 / 3.0);
+    near(e.fraction_below_1e_5, 1.0 / 3.0);
+    near(e.l2_norm_in, (4.0 + 5.0f64.sqrt()) / 3.0);
+    near(e.l2_norm_out, (3.0 + 2.0f64.sqrt()) / 3.0);
+    near(e.cosine_similarity.unwrap(), (2.0 + 3.0 / 10.0f64.sqrt()) / 3.0);
+    // Errors (1, 0), (0, 0), (1, 0): their mean is (2/3, 0), which is no variance.
+    near(e.frac_variance_explained.unwrap(), 1.0 - (2.0 - 4.0 / 3.0) / (13.0 - 25.0 / 3.0));
+    // Squared distances from the mean: 4/9 + 1, 16/9 + 1, 4/9; the mean is rounded to f32.
+    let legacy = 1.0 - (9.0 / 13.0 + 9.0 / 4.0) / 3.0;
+    assert!((e.explained_variance_legacy.unwrap() - legacy).abs() < 1e-6);
     assert_eq!(sae::firing_rates(&sae, &activations, &Silent).unwrap(), vec![2.0 / 3.0, 2.0 / 3.0, 0.0]);
 
     let constant = Activations::from_rows(vec![0.0; 6], 2, "h").unwrap();

@@ -154,6 +154,27 @@ fn a_large_file_is_hashed_when_it_is_used() {
 }
 
 #[test]
+fn a_row_file_goes_on_where_a_run_broke_off_and_belongs_to_one_process() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let (partial, home) = (root.path().join("partial.rows"), root.path().join("rows"));
+    let open = |bytes| RowFile::resume(&partial, bytes).expect("a file");
+    let mut first = open(8).expect("nobody else's");
+    assert!(!first.resumed);
+    first.bytes_mut()[..3].copy_from_slice(b"abc");
+    first.sync().expect("synced");
+    assert!(open(8).is_none(), "another process fills it");
+    drop(first);
+    let mut again = open(8).expect("nobody else's");
+    assert!(again.resumed && &again.bytes_mut()[..3] == b"abc");
+    drop(again);
+    // Of another length, it is not what was asked for.
+    let other = open(16).expect("nobody else's");
+    assert!(!other.resumed);
+    other.finish_as(&home).expect("renamed");
+    assert!(home.exists() && !partial.exists());
+}
+
+#[test]
 fn many_threads_may_put_the_same_entry() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let cache = Cache::open(root.path().to_path_buf(), true);

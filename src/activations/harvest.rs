@@ -5,9 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::file::{Dtype, Header};
 use crate::corpus::Corpus;
 use crate::error::{Code, Error, Result};
-use crate::model::TargetModel;
+use crate::model::{CONTEXTS, TargetModel};
 use crate::progress::Monitor;
 use crate::rng::Rng;
+
+/// Contexts of a part: whole batches, so that the parts change no bit. At 128 tokens a context, 400,000 tokens.
+const PART: usize = 64 * CONTEXTS;
 
 /// What `m.activations` takes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -99,32 +102,57 @@ impl Harvest {
         self.header.n_ctx - self.skip_first
     }
 
-    /// Runs the model and fills `file`, which is [`Harvest::file_bytes`] long. The order of rows is a uniform permutation over
-    /// all of them, not a shuffle within a buffer.
+    /// How many parts the work has; each may be done, and its rows be safe on the disk, before the next begins.
+    pub fn parts(&self) -> usize {
+        (self.contexts.len() / self.header.n_ctx).div_ceil(PART)
+    }
+
+    /// The order of rows: a uniform permutation over all of them, not a shuffle within a buffer.
+    pub fn places(&self) -> Vec<u32> {
+        self.permutation(&self.contexts, "activation order")
+    }
+
+    /// Runs the model on a part of the contexts and writes its rows to their `places` in `file`, which is [`Harvest::file_bytes`] long. All
+    /// parts together make the file, whichever were made by an earlier run.
     ///
     /// # Errors
     /// `interrupted`; `out-of-range` when an activation is not finite or too large for its storage.
-    pub fn fill(&self, file: &mut [u8], monitor: &dyn Monitor) -> Result<()> {
+    pub fn fill(&self, part: usize, places: &[u32], file: &mut [u8], monitor: &dyn Monitor) -> Result<()> {
         let header = self.header.to_bytes();
         let (start, rows) = file.split_at_mut(header.len());
         start.copy_from_slice(&header);
-        self.fill_rows(&self.contexts, "activation order", rows, monitor)
+        let each = PART * self.header.n_ctx;
+        let contexts = &self.contexts[part * each..self.contexts.len().min((part + 1) * each)];
+        self.fill_rows(contexts, places, part * PART * self.rows_a_context(), rows, monitor)
     }
 
-    /// Fills `rows` with the rows of some contexts, each at its place in a uniform permutation drawn under this name; those past the
-    /// end are left out.
-    pub(super) fn fill_rows(
+    fn permutation(&self, contexts: &[u32], order: &str) -> Vec<u32> {
+        Rng::new(self.seed, order).permutation(contexts.len() / self.header.n_ctx * self.rows_a_context())
+    }
+
+    /// Fills `rows` with the rows of some contexts, in a uniform permutation drawn under this name.
+    pub(super) fn fill_shuffled(
         &self,
         contexts: &[u32],
         order: &str,
         rows: &mut [u8],
         monitor: &dyn Monitor,
     ) -> Result<()> {
+        self.fill_rows(contexts, &self.permutation(contexts, order), 0, rows, monitor)
+    }
+
+    /// Fills `rows` with the rows of some contexts, of which `done` rows come before; those whose place is past the end are left out.
+    fn fill_rows(
+        &self,
+        contexts: &[u32],
+        places: &[u32],
+        mut done: usize,
+        rows: &mut [u8],
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
         let (n_ctx, d, dtype) = (self.header.n_ctx, self.header.d_in, self.header.dtype);
-        let places = Rng::new(self.seed, order).permutation(contexts.len() / n_ctx * self.rows_a_context());
         let bytes = d * dtype.size();
         let mut encoded = vec![0u8; bytes];
-        let mut done = 0;
         self.model.rows_at(contexts, &self.hook, &mut |values| {
             monitor.check()?;
             for context in values.chunks_exact(n_ctx * d) {

@@ -129,6 +129,6 @@ fn read_section(harvest: &Harvest, number: usize, each: usize) -> Result<Vec<u8>
     // The first goes under the name of a stored harvest, whose order it shares.
     let order = if number == 0 { "activation order".to_string() } else { format!("activation order {number}") };
     let ids = &harvest.contexts[from..harvest.contexts.len().min(from + contexts)];
-    harvest.fill_rows(ids, &order, &mut section, &Silent)?;
+    harvest.fill_shuffled(ids, &order, &mut section, &Silent)?;
     Ok(section)
 }

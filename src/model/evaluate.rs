@@ -12,7 +12,7 @@ use crate::ops::cross_entropy::{NO_TARGET, compare, cross_entropy};
 use crate::progress::Monitor;
 
 /// Contexts a forward pass.
-pub(super) const CONTEXTS: usize = 48;
+pub(crate) const CONTEXTS: usize = 48;
 
 /// What `m.ce_loss` takes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -54,6 +54,8 @@ pub struct PatchedLosses {
     pub ce_loss: f64,
     /// One score a patch, in order.
     pub patched: Vec<PatchScore>,
+    /// For each batch of [`CONTEXTS`] contexts the mean cross-entropy as the model is, and with each patch.
+    pub batches: Vec<(f64, Vec<f64>)>,
 }
 
 impl TargetModel {
@@ -94,7 +96,7 @@ impl TargetModel {
         let width = self.hook_width(hook)?;
         let n_ctx = self.config().n_ctx;
         let (mut ce, mut scores, mut tokens) = (0.0, vec![(0.0, 0.0); patches.len()], 0);
-        let mut done = 0;
+        let (mut done, mut batches) = (0, Vec::new());
         for (ids, mut targets) in self.batches(contexts) {
             monitor.check()?;
             targets.chunks_exact_mut(n_ctx).for_each(|t| t[..skip_first.min(n_ctx)].fill(NO_TARGET));
@@ -102,6 +104,8 @@ impl TargetModel {
             let (sum, count) = self.with_rows(&original.hidden, |h, w| cross_entropy(h, w, &targets))?;
             ce += sum;
             tokens += count;
+            let scored = count.max(1) as f64;
+            let mut batch = (sum / scored, Vec::with_capacity(patches.len()));
             for (patch, score) in patches.iter().zip(&mut scores) {
                 monitor.check()?;
                 let mut rows = original.kept.clone();
@@ -112,13 +116,15 @@ impl TargetModel {
                 })?;
                 score.0 += sum;
                 score.1 += kl;
+                batch.1.push(sum / scored);
             }
+            batches.push(batch);
             done += ids.len();
             monitor.update("evaluate", done as u64, contexts.len() as u64, "");
         }
         let n = tokens.max(1) as f64;
         let patched = scores.iter().map(|(ce, kl)| PatchScore { ce_loss: ce / n, kl_div: kl / n }).collect();
-        Ok(PatchedLosses { tokens, ce_loss: ce / n, patched })
+        Ok(PatchedLosses { tokens, ce_loss: ce / n, patched, batches })
     }
 
     /// Calls `f` with the rows `[positions, width]` at a hook, a batch of whole contexts at a time, in order.

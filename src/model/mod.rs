@@ -22,6 +22,7 @@ use crate::rng::Rng;
 
 pub use config::{ActFn, Config};
 pub use embedded::list;
+pub(crate) use evaluate::CONTEXTS;
 pub use evaluate::{LossOptions, Patch, PatchScore, PatchedLosses};
 pub use generate::GenerateOptions;
 use inference::Inference;

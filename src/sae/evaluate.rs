@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sae, decode, encode};
+use super::totals::{Mean, Totals};
+use super::{Sae, encode};
 use crate::activations::Activations;
 use crate::corpus::Corpus;
 use crate::error::{Code, Error, Result};
@@ -26,14 +27,28 @@ pub struct Evaluation {
     pub mse: f64,
     /// sum |x̂ - x|² / sum |x - mean|², the mean taken over these tokens.
     pub fvu: Option<f64>,
-    /// 1 - fvu: the streaming R² of SAELens since 6.45.1, not the older mean of ratios.
+    /// 1 - fvu: the streaming R² of SAELens since 6.45.1.
     pub explained_variance: Option<f64>,
+    /// The mean over tokens of 1 - |x̂ - x|² / |x - mean|²: SAELens before 6.45.1, and the published numbers of SAEBench.
+    pub explained_variance_legacy: Option<f64>,
+    /// 1 - (variance of x - x̂) / (variance of x), summed over coordinates: dictionary_learning's, blind to a constant error.
+    pub frac_variance_explained: Option<f64>,
+    /// Mean of the cosine between x and x̂, over tokens where both have a direction.
+    pub cosine_similarity: Option<f64>,
+    /// Mean of |x|.
+    pub l2_norm_in: f64,
+    /// Mean of |x̂|.
+    pub l2_norm_out: f64,
     /// Mean of |x̂| / |x| over tokens with |x| > 0: below 1 is shrinkage.
     pub l2_ratio: Option<f64>,
     /// mean |x̂|² / mean x·x̂ (Rajamanoharan et al. 2024, equation 10): below 1 is shrinkage.
     pub relative_reconstruction_bias: Option<f64>,
     /// Share of latents that fire on none of these tokens.
     pub dead_fraction: f64,
+    /// Share of latents that fire on less than one token in 100,000, the dead among them: "ultra-rare" below a million tokens means dead.
+    pub fraction_below_1e_5: f64,
+    /// Share of latents that fire on less than one token in a million, the dead among them.
+    pub fraction_below_1e_6: f64,
     /// How many tokens.
     pub tokens: u64,
 }
@@ -52,9 +67,17 @@ pub struct ModelEvaluation {
     pub ce_loss_with_zero_ablation: f64,
     /// With the mean activation over the same tokens.
     pub ce_loss_with_mean_ablation: f64,
-    /// (zero - with_sae) / (zero - without): the "reconstruction score" of Nanda's 1L SAEs, a ratio of means.
+    /// (zero - with_sae) / (zero - without): the "reconstruction score" of Nanda's 1L SAEs and SAELens, a ratio of means.
     pub ce_loss_score: Option<f64>,
-    /// (kl_zero - kl_sae) / kl_zero, with KL(model || patched model), as SAELens and SAEBench.
+    /// The same ratio in each batch of 48 contexts, then the mean over batches: dictionary_learning's "frac_recovered".
+    pub ce_loss_score_mean_of_ratios: Option<f64>,
+    /// (mean ablation - with_sae) / (mean ablation - without): stricter, where losing the mean alone costs much.
+    pub ce_loss_score_over_mean_ablation: Option<f64>,
+    /// KL(model || model with the reconstruction), nats a token.
+    pub kl_div_with_sae: f64,
+    /// KL(model || model with zeros), nats a token.
+    pub kl_div_with_zero_ablation: f64,
+    /// (kl_zero - kl_sae) / kl_zero, as SAELens and SAEBench.
     pub kl_div_score: Option<f64>,
 }
 
@@ -81,7 +104,12 @@ impl Default for EvaluateOptions {
 /// # Errors
 /// `shape-mismatch` when their widths differ, `out-of-range` when there are none, `interrupted`, and what reading gives.
 pub fn evaluate(sae: &Sae, activations: &Activations, monitor: &dyn Monitor) -> Result<Evaluation> {
-    let mut totals = Totals::new(sae);
+    let mut mean = Mean::new(sae.config.d_in);
+    for_rows(sae, activations, monitor, |rows| {
+        mean.add(rows);
+        Ok(())
+    })?;
+    let mut totals = Totals::new(sae, mean.finish());
     for_rows(sae, activations, monitor, |rows| totals.add(sae, rows).map(|_| ()))?;
     totals.finish()
 }
@@ -115,20 +143,15 @@ pub fn evaluate_in_model(
     check_width(sae, model.hook_width(hook)?)?;
     let contexts = model.contexts(corpus, options.tokens, options.seed)?;
 
-    let mean = Mutex::new((0u64, vec![0.0f64; sae.config.d_in]));
+    let mean = Mutex::new(Mean::new(sae.config.d_in));
     let record = |rows: &mut [f32]| {
-        let mut mean = mean.lock().map_err(|_| poisoned())?;
-        for row in rows.chunks_exact(sae.config.d_in) {
-            mean.0 += 1;
-            mean.1.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
-        }
+        mean.lock().map_err(|_| poisoned())?.add(rows);
         Ok(())
     };
     model.patched(&contexts, hook, options.skip_first, &[Patch::Replace(&record)], monitor)?;
-    let (count, sums) = mean.into_inner().map_err(|_| poisoned())?;
-    let mean: Vec<f32> = sums.iter().map(|sum| (sum / count.max(1) as f64) as f32).collect();
+    let mean: Vec<f32> = mean.into_inner().map_err(|_| poisoned())?.finish();
 
-    let totals = Mutex::new(Totals::new(sae));
+    let totals = Mutex::new(Totals::new(sae, mean.clone()));
     let replace = |rows: &mut [f32]| {
         let reconstruction = totals.lock().map_err(|_| poisoned())?.add(sae, rows)?;
         rows.copy_from_slice(&reconstruction);
@@ -139,6 +162,8 @@ pub fn evaluate_in_model(
     let [zero, mean, with_sae] = losses.patched.as_slice() else {
         return Err(Error::new(Code::Internal, "the model did not score every patch"));
     };
+    let by_batch = losses.batches.iter().map(|(without, patched)| ratio(patched[0] - patched[2], patched[0] - without));
+    let by_batch: Option<Vec<f64>> = by_batch.collect();
     Ok(ModelEvaluation {
         activations: totals.into_inner().map_err(|_| poisoned())?.finish()?,
         ce_loss: losses.ce_loss,
@@ -146,6 +171,10 @@ pub fn evaluate_in_model(
         ce_loss_with_zero_ablation: zero.ce_loss,
         ce_loss_with_mean_ablation: mean.ce_loss,
         ce_loss_score: ratio(zero.ce_loss - with_sae.ce_loss, zero.ce_loss - losses.ce_loss),
+        ce_loss_score_mean_of_ratios: by_batch.and_then(|all| ratio(all.iter().sum(), all.len() as f64)),
+        ce_loss_score_over_mean_ablation: ratio(mean.ce_loss - with_sae.ce_loss, mean.ce_loss - losses.ce_loss),
+        kl_div_with_sae: with_sae.kl_div,
+        kl_div_with_zero_ablation: zero.kl_div,
         kl_div_score: ratio(zero.kl_div - with_sae.kl_div, zero.kl_div),
     })
 }
@@ -187,91 +216,6 @@ fn for_rows(
 }
 
 /// `a / b` where that is a finite number.
-fn ratio(a: f64, b: f64) -> Option<f64> {
+pub(super) fn ratio(a: f64, b: f64) -> Option<f64> {
     Some(a / b).filter(|ratio| ratio.is_finite())
-}
-
-/// Sums over tokens.
-struct Totals {
-    tokens: u64,
-    active: u64,
-    activation: f64,
-    error: f64,
-    sum: Vec<f64>,
-    square: f64,
-    ratios: (u64, f64),
-    cross: f64,
-    reconstruction_square: f64,
-    fired: Vec<bool>,
-}
-
-impl Totals {
-    fn new(sae: &Sae) -> Totals {
-        Totals {
-            tokens: 0,
-            active: 0,
-            activation: 0.0,
-            error: 0.0,
-            sum: vec![0.0; sae.config.d_in],
-            square: 0.0,
-            ratios: (0, 0.0),
-            cross: 0.0,
-            reconstruction_square: 0.0,
-            fired: vec![false; sae.config.d_sae],
-        }
-    }
-
-    /// Takes rows in and returns their reconstructions.
-    fn add(&mut self, sae: &Sae, rows: &[f32]) -> Result<Vec<f32>> {
-        let d = sae.config.d_in;
-        let codes = encode(sae, rows)?;
-        let reconstruction = decode(sae, &codes)?;
-        self.active += codes.active() as u64;
-        self.activation += codes.values.iter().map(|f| f64::from(*f)).sum::<f64>();
-        codes.latents.iter().for_each(|i| self.fired[*i as usize] = true);
-        for (x, y) in rows.chunks_exact(d).zip(reconstruction.chunks_exact(d)) {
-            let (mut xx, mut xy, mut yy, mut error) = (0.0, 0.0, 0.0, 0.0);
-            for ((x, y), sum) in x.iter().zip(y).zip(&mut self.sum) {
-                let (x, y) = (f64::from(*x), f64::from(*y));
-                xx += x * x;
-                xy += x * y;
-                yy += y * y;
-                error += (x - y) * (x - y);
-                *sum += x;
-            }
-            self.tokens += 1;
-            self.error += error;
-            self.square += xx;
-            self.cross += xy;
-            self.reconstruction_square += yy;
-            if xx > 0.0 {
-                self.ratios.0 += 1;
-                self.ratios.1 += (yy / xx).sqrt();
-            }
-        }
-        Ok(reconstruction)
-    }
-
-    fn finish(self) -> Result<Evaluation> {
-        if self.tokens == 0 {
-            return Err(Error::new(Code::OutOfRange, "there are no tokens to measure"));
-        }
-        let n = self.tokens as f64;
-        let variance = self.square - self.sum.iter().map(|sum| sum * sum).sum::<f64>() / n;
-        // What rounding leaves of the variance of constant rows is no variance.
-        let varies = variance > 1e-12 * self.square;
-        let fvu = if varies { ratio(self.error, variance) } else { None };
-        let dead = self.fired.iter().filter(|fired| !**fired).count();
-        Ok(Evaluation {
-            l0: self.active as f64 / n,
-            l1: self.activation / n,
-            mse: self.error / n,
-            fvu,
-            explained_variance: fvu.map(|fvu| 1.0 - fvu),
-            l2_ratio: ratio(self.ratios.1, self.ratios.0 as f64),
-            relative_reconstruction_bias: ratio(self.reconstruction_square, self.cross),
-            dead_fraction: dead as f64 / self.fired.len() as f64,
-            tokens: self.tokens,
-        })
-    }
 }

@@ -14,6 +14,7 @@ mod pass;
 mod resample;
 pub mod revive;
 pub mod schedule;
+mod totals;
 mod train;
 pub mod weights;
 

@@ -129,7 +129,7 @@ pub fn clean(root: &Path) -> Result<u64> {
         let Ok(items) = fs::read_dir(&function) else { continue };
         for item in items.flatten() {
             let (path, name) = (item.path(), item.file_name().to_string_lossy().into_owned());
-            let digest = name.strip_suffix(".checkpoint").unwrap_or(&name);
+            let digest = name.strip_suffix(".checkpoint").or_else(|| name.strip_suffix(".rows")).unwrap_or(&name);
             if !name.starts_with(TEMPORARY) && !is_digest(digest) {
                 continue;
             }

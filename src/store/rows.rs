@@ -13,6 +13,10 @@ use crate::error::{Code, Error, Result};
 pub struct RowFile {
     path: PathBuf,
     map: MmapMut,
+    /// Holds the lock while the file is being filled.
+    file: fs::File,
+    /// Whether the file was there before, with as many bytes.
+    pub resumed: bool,
 }
 
 impl RowFile {
@@ -24,15 +28,36 @@ impl RowFile {
         parent_of(path)?;
         let failed = |error| write_failed(path, error);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).map_err(failed)?;
+        RowFile::map(path, file, bytes, false)
+    }
+
+    /// The file `path`, which an interrupted run left when it is there with as many bytes, else made as by [`RowFile::create`]. `None` when another
+    /// process is filling it.
+    ///
+    /// # Errors
+    /// As [`RowFile::create`].
+    pub fn resume(path: &Path, bytes: u64) -> Result<Option<RowFile>> {
+        parent_of(path)?;
+        let failed = |error| write_failed(path, error);
+        let options = &mut OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        if file.try_lock().is_err() {
+            return Ok(None);
+        }
+        let resumed = file.metadata().is_ok_and(|data| data.len() == bytes);
+        RowFile::map(path, file, bytes, resumed).map(Some)
+    }
+
+    fn map(path: &Path, file: fs::File, bytes: u64, resumed: bool) -> Result<RowFile> {
         if let Err(error) = file.set_len(bytes).and_then(|()| reserve(&file, bytes)) {
             let _ = fs::remove_file(path);
             return Err(Error::new(Code::TooLarge, format!("no room on the disk for {bytes} bytes"))
                 .fact("reason", error)
                 .help("free some space, or ask for fewer tokens"));
         }
-        // SAFETY: the file was made by this call under a temporary name that no other process knows.
-        let map = unsafe { MmapMut::map_mut(&file) }.map_err(failed)?;
-        Ok(RowFile { path: path.to_path_buf(), map })
+        // SAFETY: only saerun writes files of this name, and one process at a time: it was made by this call, or is locked.
+        let map = unsafe { MmapMut::map_mut(&file) }.map_err(|error| write_failed(path, error))?;
+        Ok(RowFile { path: path.to_path_buf(), map, file, resumed })
     }
 
     /// Its bytes; the address is aligned to a page.
@@ -45,6 +70,25 @@ impl RowFile {
         // SAFETY: every bit pattern is an f32, and the map begins at a page boundary.
         let (_, values, _) = unsafe { self.map.align_to_mut::<f32>() };
         values
+    }
+
+    /// Waits until what was written is on the disk.
+    ///
+    /// # Errors
+    /// `write-failed`.
+    pub fn sync(&self) -> Result<()> {
+        self.map.flush().map_err(|error| write_failed(&self.path, error))
+    }
+
+    /// Hands the content to the operating system and gives the file its name.
+    ///
+    /// # Errors
+    /// `write-failed`.
+    pub fn finish_as(self, path: &Path) -> Result<()> {
+        fs::rename(&self.path, path).map_err(|error| write_failed(path, error))?;
+        let RowFile { map, file, .. } = self;
+        drop(file);
+        map.flush_async().map_err(|error| write_failed(path, error))
     }
 
     /// Hands the content to the operating system and lets go of the map.

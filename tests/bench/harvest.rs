@@ -21,7 +21,10 @@ pub fn table() -> Table {
         HarvestOptions { hook: "blocks.0.hook_mlp_out".into(), tokens: Some(tokens), ..HarvestOptions::default() };
     let harvest = Harvest::new(&model, &text, &options).expect("a harvest");
     let mut file = vec![0u8; harvest.file_bytes()];
-    let seconds = median(|| harvest.fill(&mut file, &Silent).expect("activations"));
+    let places = harvest.places();
+    let seconds = median(|| {
+        (0..harvest.parts()).for_each(|part| harvest.fill(part, &places, &mut file, &Silent).expect("activations"));
+    });
     let harvested = tokens as f64 / seconds;
     let mut table = Table::new(
         "harvest",

@@ -29,7 +29,7 @@ fn sizes(n: INT, d: INT) -> Result<(usize, usize)> {
 }
 
 /// Bins as rows of a table.
-fn to_table(bins: core::Histogram) -> Result<Table> {
+pub(super) fn to_table(bins: core::Histogram) -> Result<Table> {
     let floats = |values: Vec<f64>| values.into_iter().map(Value::Float).collect();
     Table::from_columns(vec![
         ("from".to_string(), floats(bins.from)),

@@ -78,11 +78,23 @@ fn harvest(
     }
     let inputs = [("model", model.digest()?), ("model name", model.name()), ("corpus", corpus.digest())];
     let key = key("m.activations", ACTIVATIONS_VERSION, resolved(options, &["store"]), &inputs);
-    let entry = session.remember(key, &mut |folder, _| {
+    let partial = format!("{}.rows", key.digest());
+    let entry = session.remember(key, &mut |folder, checkpoint| {
         let harvest = Harvest::new(model, corpus, options)?;
-        let mut file = store::RowFile::create(&folder.join(ROWS), harvest.file_bytes() as u64)?;
-        harvest.fill(file.bytes_mut(), session.monitor())?;
-        file.finish()
+        let bytes = harvest.file_bytes() as u64;
+        let mut file = match store::RowFile::resume(&folder.with_file_name(&partial), bytes)? {
+            Some(file) => file,
+            None => store::RowFile::create(&folder.join(&partial), bytes)?,
+        };
+        let resumed = checkpoint.load().filter(|_| file.resumed);
+        let done = resumed.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes) as usize;
+        let places = harvest.places();
+        for part in done..harvest.parts() {
+            harvest.fill(part, &places, file.bytes_mut(), session.monitor())?;
+            file.sync()?;
+            checkpoint.save(&(part as u64 + 1).to_le_bytes())?;
+        }
+        file.finish_as(&folder.join(ROWS))
     })?;
     let checked = entry.clone();
     let check = Box::new(move || checked.verified(ROWS).map(|_| ()));

@@ -4,7 +4,11 @@ use candle_core::Device;
 use rhai::plugin::*;
 use rhai::{Dynamic, Map, Module, NativeCallContext, exported_module};
 
-use crate::error::{Code, Error};
+use crate::activations::Activations;
+use crate::error::{Code, Error, Result};
+use crate::geometry::{HistogramOptions, histogram};
+use crate::host::bind::geometry::to_table;
+use crate::host::bind::sae::Sae;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
@@ -18,8 +22,18 @@ pub(super) fn module() -> Module {
 }
 
 /// Versions of what is remembered: raised when the same arguments would give another result.
-const EVALUATE_VERSION: u32 = 3;
+const EVALUATE_VERSION: u32 = 4;
 const RATES_VERSION: u32 = 3;
+
+/// The firing rates, measured or remembered.
+fn rates(ctx: &NativeCallContext, s: &Sae, activations: &Activations) -> Result<Vec<f32>> {
+    let session = session(ctx);
+    let inputs = [("sae", &*s.digest), ("activations", activations.digest()?)];
+    let key = key("s.firing_rates", RATES_VERSION, serde_json::json!({}), &inputs);
+    let measure = &mut || remember::to_value(&core::firing_rates(&s.core, activations, session.monitor())?);
+    serde_json::from_value(remember::json(&session, key, measure)?)
+        .map_err(|e| Error::new(Code::DamagedFile, "cached firing rates are damaged").fact("reason", e))
+}
 
 /// Scores of an SAE.
 #[export_module]
@@ -32,6 +46,8 @@ mod measure {
     pub type Tensor = candle_core::Tensor;
     /// The script type: a language model whose activations can be read.
     pub type TargetModel = crate::model::TargetModel;
+    /// The script type: a table of results.
+    pub type Table = crate::report::table::Table;
     /// The script type: a list of documents.
     pub type Corpus = crate::corpus::Corpus;
 
@@ -41,7 +57,10 @@ mod measure {
     /// * `activations`: rows that it was not trained on.
     ///
     /// Returns a map: `l0`, `l1`, `mse` (squared error summed over coordinates, mean over tokens), `fvu` (squared error over squared distance from the
-    /// mean, sums over all tokens), `explained_variance` = 1 - fvu, `l2_ratio`, `relative_reconstruction_bias`, `dead_fraction`, `tokens`.
+    /// mean, sums over all tokens), `explained_variance` = 1 - fvu (SAELens from 6.45.1 on), `explained_variance_legacy` (the mean over tokens of
+    /// 1 - |x̂ - x|² / |x - mean|²: SAELens before, SAEBench's published numbers), `frac_variance_explained` (dictionary_learning: by variances, blind to
+    /// a constant error), `cosine_similarity`, `l2_norm_in`, `l2_norm_out`, `l2_ratio`, `relative_reconstruction_bias`, `dead_fraction`,
+    /// `fraction_below_1e_5` and `fraction_below_1e_6` (latents that fire more rarely, the dead among them), `tokens`.
     /// Errors: `shape-mismatch`.
     ///
     /// ```rhai
@@ -66,7 +85,9 @@ mod measure {
     /// * `options`: `tokens`: how many, all by default; `seed` 0: which contexts; `skip_first` 1: positions of each context that are left as they are.
     ///
     /// Returns the map of `s.evaluate(activations)` and `ce_loss`, `ce_loss_with_sae`, `ce_loss_with_zero_ablation`,
-    /// `ce_loss_with_mean_ablation`, `ce_loss_score` = (zero - with_sae) / (zero - without), a ratio of means, and `kl_div_score` = (kl_zero - kl_sae) / kl_zero.
+    /// `ce_loss_with_mean_ablation`, `ce_loss_score` = (zero - with_sae) / (zero - without), a ratio of means (Nanda, SAELens),
+    /// `ce_loss_score_mean_of_ratios` (the mean of that ratio over batches of 48 contexts: dictionary_learning), `ce_loss_score_over_mean_ablation`,
+    /// `kl_div_with_sae`, `kl_div_with_zero_ablation`, and `kl_div_score` = (kl_zero - kl_sae) / kl_zero.
     /// Errors: `unknown-name` when the model lacks the SAE's hook, `shape-mismatch`, `out-of-range` for more tokens than there are.
     ///
     /// ```rhai
@@ -108,13 +129,29 @@ mod measure {
     /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn firing_rates(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Tensor> {
-        let session = session(&ctx);
-        let inputs = [("sae", &*s.digest), ("activations", activations.digest().at(&ctx)?)];
-        let key = key("s.firing_rates", RATES_VERSION, serde_json::json!({}), &inputs);
-        let measure = &mut || remember::to_value(&core::firing_rates(&s.core, &activations, session.monitor())?);
-        let rates: Vec<f32> = serde_json::from_value(remember::json(&session, key, measure).at(&ctx)?)
-            .map_err(|e| Error::new(Code::DamagedFile, "cached firing rates are damaged").fact("reason", e))
-            .at(&ctx)?;
+        let rates = rates(&ctx, s, &activations).at(&ctx)?;
         Tensor::new(rates, &Device::Cpu).at(&ctx)
+    }
+
+    /// How often latents fire, by powers of ten: the histogram of log10 of the firing rates. Latents that never fire are in no bin.
+    ///
+    /// * `s`: the SAE.
+    /// * `activations`: rows [tokens, d_in].
+    ///
+    /// Returns a Table with a row for each quarter of a power of ten: `from`, `to` (log10 of the share of tokens), `count`, `density` (share of the
+    /// latents that fire over the width).
+    /// Errors: `shape-mismatch`.
+    ///
+    /// ```rhai
+    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
+    /// let t = sae::train(x, #{ d_sae: 8, batch_size: 32 }).firing_histogram(x);
+    /// assert(t.column("to")[t.height - 1] <= 0.25);
+    /// ```
+    #[rhai_fn(global, return_raw, pure)]
+    pub fn firing_histogram(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Table> {
+        let rates = rates(&ctx, s, &activations).at(&ctx)?;
+        let logs: Vec<f64> = rates.iter().map(|rate| f64::from(*rate).log10()).collect();
+        let bins = HistogramOptions { bin_width: 0.25, ..HistogramOptions::default() };
+        histogram(&logs, &bins).and_then(to_table).at(&ctx)
     }
 }
