@@ -2,6 +2,7 @@
 
 mod activations;
 mod cli;
+mod compare;
 mod corpus;
 mod determinism;
 mod docs;
@@ -15,4 +16,5 @@ mod sae;
 mod script;
 mod store;
 mod sweep;
+mod synthetic;
 mod tidy;

@@ -38,9 +38,15 @@ pub fn activation_matching(
     room(s.config.d_sae, t.config.d_sae)?;
     let (f, g) = (Latents::new(codes(s, x, monitor)?), Latents::new(codes(t, y, monitor)?));
     monitor.check()?;
-    let pairs = one_to_one(f.keep.len(), g.keep.len(), monitor, |flipped| {
-        if flipped { g.correlations(&f) } else { f.correlations(&g) }
-    })?;
+    let pairs =
+        one_to_one(
+            f.keep.len(),
+            g.keep.len(),
+            monitor,
+            |flipped| {
+                if flipped { g.correlations(&f) } else { f.correlations(&g) }
+            },
+        )?;
     let found = |(i, j): (usize, usize)| {
         let (a, b) = (f.keep[i], g.keep[j]);
         Match { a, b, similarity: f.correlation(a, &g, b) }

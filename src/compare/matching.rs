@@ -81,9 +81,14 @@ pub fn matching(a: Rows, b: Rows, sign: Sign, monitor: &dyn Monitor) -> Result<M
 /// The pairs of the best matching of kept rows, by row of `a`, which is its place in the matrix.
 pub(super) fn match_rows(a: &UnitRows, b: &UnitRows, sign: Sign, monitor: &dyn Monitor) -> Result<Vec<Match>> {
     room(a.len(), b.len())?;
-    let pairs = one_to_one(a.len(), b.len(), monitor, |flipped| {
-        if flipped { cosines(b, a, sign) } else { cosines(a, b, sign) }
-    })?;
+    let pairs = one_to_one(
+        a.len(),
+        b.len(),
+        monitor,
+        |flipped| {
+            if flipped { cosines(b, a, sign) } else { cosines(a, b, sign) }
+        },
+    )?;
     let row = |unit: &UnitRows, k: usize| unit.index[k] as usize;
     let found = |(i, j)| Match { a: row(a, i), b: row(b, j), similarity: sign.of(a.cos_with(i, b, j)) };
     Ok(pairs.into_iter().map(found).collect())

@@ -63,12 +63,7 @@ pub struct SharedLatents {
 ///
 /// # Errors
 /// `out-of-range` for a threshold that is no cosine; those of [`super::matching`].
-pub fn shared_latents(
-    s: Weights,
-    t: Weights,
-    options: &SharedOptions,
-    monitor: &dyn Monitor,
-) -> Result<SharedLatents> {
+pub fn shared_latents(s: Weights, t: Weights, options: &SharedOptions, monitor: &dyn Monitor) -> Result<SharedLatents> {
     let threshold = options.threshold;
     if !(-1.0..=1.0).contains(&threshold) {
         return Err(Error::new(Code::OutOfRange, "the threshold is no cosine")

@@ -6,17 +6,18 @@
 //! each gets its column along a shortest path of exchanges, after which the prices prove again that nothing better exists. Prices are
 //! f64, so the result is the optimum for the f32 scores that are given, up to rounding of 1e-12.
 //!
-//! Chosen by measurement, against the libraries there are. Cosines of random unit rows, 512 values each, one core of 2:
+//! Chosen by measurement against the libraries there are. Cosines of random unit rows of 512 values, seconds of CPU on one of 2 cores with
+//! AVX2, without the product that gives the cosines (8192: 0.9, 16384: 3.5, on both cores):
 //!
-//! | n x n, seconds | this | `lapjv` 0.3 in f64, in f32 | `lsap` 1.0 (that of SciPy) |
-//! |---|---:|---:|---:|
-//! | 2048 | 0.06 | 0.40, 0.27 | 0.34 |
-//! | 8192 | 2.2 | 8.5, 6.6 | 13.2 |
-//! | 8192, half of the rows shared | 1.4 | 7.1, 3.9 | 7.7 |
-//! | 16384 | 6.8 | | |
+//! | n x n | this | `lapjv` 0.3 in f64 | in f32 | `lsap` 1.0 (as SciPy) |
+//! |---|---:|---:|---:|---:|
+//! | 2048 | 0.06 | 0.42 | 0.27 | 0.35 |
+//! | 8192 | 1.5 | 6.3 | 4.7 | 8.8 |
+//! | 8192, half of the rows shared | 1.0 | 5.7 | 3.9 | 7.8 |
+//! | 16384 | 7.2 | | | |
 //!
-//! `lapjv` takes square matrices alone and has prices in the type of the scores, `lsap` wants f64 scores; both found the same optimum.
-//! The column reduction that usually comes first makes this twice as slow: it leaves 206 rows in need at 8192, bids alone 32.
+//! All found the same optimum. `lapjv` takes square matrices alone and keeps its prices in the type of the scores, `lsap` wants f64 scores.
+//! The column reduction that usually comes first makes this two to three times as slow: at 8192 it leaves 188 rows in need, bids alone 31.
 //!
 //! Cost: some 20 n bids of n comparisons, then as many row scans as the paths visit: in all about n^2.3 on random cosines. Rows that are
 //! nearly alike make it cubic: 4096 rows of which a quarter differ by 1e-4 take 6 s. Memory: the scores, and O(n) beside them.

@@ -26,9 +26,8 @@ pub fn best_match(a: &UnitRows, b: &UnitRows, sign: Sign) -> Vec<Nearest> {
         return Vec::new();
     }
     let kernel = kernel();
-    let panels = |unit: &UnitRows, width: usize| {
-        Panels::new(Rows { data: unit.values(), n: unit.len(), d: unit.raw.d }, width)
-    };
+    let panels =
+        |unit: &UnitRows, width: usize| Panels::new(Rows { data: unit.values(), n: unit.len(), d: unit.raw.d }, width);
     let (left, right) = (panels(a, kernel.rows), panels(b, kernel.columns));
     let (each, everything) = (BLOCK / kernel.rows, vec![f32::INFINITY; kernel.columns]);
     let matches = (0..a.len().div_ceil(BLOCK)).into_par_iter().flat_map_iter(|block| {

@@ -34,7 +34,9 @@ impl Centered<'_> {
     /// Block after block of rows, `[up to 512, d]`, with the number of the first.
     pub fn blocks(&self) -> impl Iterator<Item = Vec<f64>> {
         let block = |keep: &[usize]| {
-            keep.iter().flat_map(|&i| self.rows.row(i).iter().zip(self.center).map(|(x, c)| f64::from(*x) - c)).collect()
+            keep.iter()
+                .flat_map(|&i| self.rows.row(i).iter().zip(self.center).map(|(x, c)| f64::from(*x) - c))
+                .collect()
         };
         self.keep.chunks(ROWS).map(block)
     }

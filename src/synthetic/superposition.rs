@@ -145,7 +145,7 @@ impl Superposition {
             let rate = self.rates[next];
             // A rate too small for its logarithm never fires.
             let leap = if rate >= 1.0 { 0.0 } else { ((1.0 - rng.uniform()).ln() / silent).floor() };
-            if !(leap < (self.free.len() - at) as f64) {
+            if leap.is_nan() || leap >= (self.free.len() - at) as f64 {
                 break;
             }
             at += leap as usize;
