@@ -8,7 +8,7 @@
 //!
 //! [`sweep`] stands beside the host: it has scripts run as processes, over grids, and knows nothing of what they do.
 //!
-//! The core is [`corpus`], [`model`], [`activations`], [`sae`], [`regularizer`] and [`geometry`].
+//! The core is [`corpus`], [`model`], [`activations`], [`sae`], [`regularizer`], [`geometry`], [`compare`] and [`synthetic`].
 //! The rules, stated as absences and held by `tests/tidy.rs`:
 //!
 //! - the core and [`ops`] never import rhai, polars, plotters or serde_yaml;
@@ -26,11 +26,13 @@ pub mod report;
 pub mod store;
 
 pub mod activations;
+pub mod compare;
 pub mod corpus;
 pub mod geometry;
 pub mod model;
 pub mod regularizer;
 pub mod sae;
+pub mod synthetic;
 
 pub mod ops;
 

@@ -3,6 +3,7 @@
 mod activations;
 mod architecture;
 mod cli;
+mod compare;
 mod corpus;
 mod determinism;
 mod docs;
@@ -16,4 +17,5 @@ mod sae;
 mod script;
 mod store;
 mod sweep;
+mod synthetic;
 mod tidy;

@@ -31,7 +31,14 @@ struct Inner {
 enum Data {
     Memory(Vec<f32>),
     Stream(Stream),
+    Made(Box<dyn Source>),
     Mapped { bytes: memmap2::Mmap, offset: usize, check: Check, checked: OnceLock<Option<Error>> },
+}
+
+/// Rows that are computed whenever they are read, each from its number alone.
+pub trait Source: Send + Sync {
+    /// Fills `out`, a whole number of rows, from row `from` on. The same rows every time, whatever is read beside them.
+    fn read(&self, from: usize, out: &mut [f32]);
 }
 
 /// What is done once before the first row of a file is read, such as comparing its hash.
@@ -83,6 +90,21 @@ impl Activations {
         let stream = Stream::new(harvest);
         let digest = OnceLock::from(stream.digest()?);
         Ok(Activations(Arc::new(Inner { header, digest, data: Data::Stream(stream) })))
+    }
+
+    /// `rows` rows that a source makes when they are read; `digest` names their content.
+    ///
+    /// # Errors
+    /// `shape-mismatch` when there is no row or no column.
+    pub fn made(rows: usize, d_in: usize, digest: String, source: Box<dyn Source>) -> Result<Self> {
+        if rows == 0 || d_in == 0 {
+            return Err(Error::new(Code::ShapeMismatch, "activations are rows of one length, at least one")
+                .fact("rows", rows)
+                .fact("d_in", d_in));
+        }
+        let (hook, model) = (String::new(), String::new());
+        let header = Header { rows, d_in, dtype: Dtype::F32, hook, model, n_ctx: 0 };
+        Ok(Activations(Arc::new(Inner { header, digest: OnceLock::from(digest), data: Data::Made(source) })))
     }
 
     /// What is known of the rows without reading them.
@@ -143,6 +165,7 @@ impl Activations {
         match &self.0.data {
             Data::Memory(rows) => out.copy_from_slice(&rows[start..end]),
             Data::Stream(stream) => stream.read(from, out)?,
+            Data::Made(source) => source.read(from, out),
             Data::Mapped { bytes, offset, check, checked } => {
                 if let Some(error) = checked.get_or_init(|| check().err()) {
                     return Err(error.clone());

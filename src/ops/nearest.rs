@@ -41,12 +41,12 @@ pub struct NearestTwo {
 pub const EXACT_TIE: f64 = 1e-12;
 
 /// Two f32 cosines this near are settled in f64; some twenty times the usual rounding of an f32 product.
-const F32_TIE: f32 = 2e-6;
+pub(super) const F32_TIE: f32 = 2e-6;
 /// How many candidates a row keeps where ties are settled.
-const CANDIDATES: usize = 4;
+pub(super) const CANDIDATES: usize = 4;
 /// Rows and columns of a block that one task computes: at 512 values a row, its rows stay in the second cache. A multiple of every
 /// kernel's rows and columns.
-const BLOCK: usize = 96;
+pub(super) const BLOCK: usize = 96;
 
 /// Each row's nearest neighbor, in row order; empty when there are fewer than two rows.
 ///
@@ -108,22 +108,23 @@ fn settle(unit: &UnitRows, sign: Sign, i: usize, candidates: impl Iterator<Item 
 }
 
 /// The best candidates of one block's rows.
-struct Best<const K: usize> {
+pub(super) struct Best<const K: usize> {
     /// What a cosine must reach to count, a row: the worst one kept.
-    least: Vec<f32>,
+    pub(super) least: Vec<f32>,
     /// (cosine, kept row) in falling order, a row; unused places hold (-inf, u32::MAX).
-    found: Vec<[(f32, u32); K]>,
+    pub(super) found: Vec<[(f32, u32); K]>,
 }
 
 const UNUSED: (f32, u32) = (f32::NEG_INFINITY, u32::MAX);
 
 impl<const K: usize> Best<K> {
     /// Nothing found yet, with these marks to reach.
-    fn new(least: Vec<f32>) -> Self {
+    pub(super) fn new(least: Vec<f32>) -> Self {
         Best { found: vec![[UNUSED; K]; least.len()], least }
     }
 
-    fn offer(&mut self, row: usize, new: (f32, u32)) {
+    /// Takes a candidate for a row into account.
+    pub(super) fn offer(&mut self, row: usize, new: (f32, u32)) {
         let found = &mut self.found[row];
         if precedes(new, found[K - 1]) {
             let mut at = K - 1;
@@ -220,7 +221,7 @@ fn hide(tile: &mut [f32], row: usize, column: usize, columns: usize, n: usize) {
 
 wide! {
     /// Whether any entry of some rows of a tile reaches the mark of its row or its column.
-    fn reaches(tile: &[f32], row_marks: &[f32], column_marks: &[f32]) -> bool {
+    pub(super) fn reaches(tile: &[f32], row_marks: &[f32], column_marks: &[f32]) -> bool {
         let column_marks = column_marks.as_chunks::<16>().0;
         let mut any = [0u32; 16];
         for (row, mark) in tile.as_chunks::<16>().0.chunks_exact(column_marks.len()).zip(row_marks) {

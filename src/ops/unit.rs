@@ -83,7 +83,12 @@ impl<'a> UnitRows<'a> {
 
     /// The cosine of kept rows `a` and `b` in f64, from the unscaled values, and within [-1, 1].
     pub fn cos(&self, a: usize, b: usize) -> f64 {
-        (dot(self.raw_row(a), self.raw_row(b)) / (self.norm[a] * self.norm[b])).clamp(-1.0, 1.0)
+        self.cos_with(a, self, b)
+    }
+
+    /// The cosine of kept row `a` and kept row `b` of another matrix, as [`UnitRows::cos`].
+    pub fn cos_with(&self, a: usize, other: &UnitRows, b: usize) -> f64 {
+        (dot(self.raw_row(a), other.raw_row(b)) / (self.norm[a] * other.norm[b])).clamp(-1.0, 1.0)
     }
 
     /// Adds `weight` times unit row `k`, in f64.

@@ -29,6 +29,7 @@
 //! share the documentation of another overload of the same name.
 
 pub mod activations;
+pub(crate) mod compare;
 pub mod corpus;
 pub(crate) mod dictionary;
 pub(crate) mod geometry;
@@ -42,6 +43,7 @@ pub(crate) mod reg;
 pub mod run;
 pub mod sae;
 mod sae_measure;
+pub(crate) mod synthetic;
 pub mod table;
 mod table_query;
 pub mod tensor;
@@ -62,6 +64,8 @@ pub fn register(engine: &mut Engine) {
     reg::register(engine);
     sae::register(engine);
     geometry::register(engine);
+    compare::register(engine);
+    synthetic::register(engine);
     table::register(engine);
     plot::register(engine);
 }
