@@ -39,6 +39,7 @@ pub(crate) mod packing;
 pub mod params;
 pub mod plot;
 pub(crate) mod reg;
+mod reg_kinds;
 pub mod run;
 pub mod sae;
 mod sae_measure;
