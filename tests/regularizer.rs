@@ -3,6 +3,7 @@
 mod kernels;
 mod ortsae;
 mod raw;
+mod select;
 mod smooth;
 
 use std::num::NonZeroUsize;

@@ -24,6 +24,7 @@ mod options;
 mod ortsae;
 mod raw;
 mod scene;
+pub mod select;
 mod soft_orthogonality;
 mod srip;
 mod sum;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
 use crate::host::bind::dictionary::{dictionary, encoder, with_rows};
-use crate::host::bind::{language, reg_kinds};
+use crate::host::bind::{language, reg_kinds, reg_select};
 use crate::host::callback::Callback;
 use crate::host::raise::{At, Raised};
 use crate::ops::Rows;
@@ -22,6 +22,7 @@ pub fn register(engine: &mut Engine) {
     language::register_type::<Core>(engine, "Regularizer", summary);
     let mut module: Module = exported_module!(reg);
     reg_kinds::register(&mut module);
+    module.combine(reg_select::module());
     multiplication(&mut module);
     engine.register_static_module("reg", module.into());
 }
@@ -164,7 +165,8 @@ pub mod reg {
     ///
     /// * `name`: its name in tables.
     /// * `penalty`: a closure from the decoder, a Tensor [d_sae, d_in] of raw rows, to a Tensor of one element, made of
-    ///   it by tensor operations alone. It is called at every step of a training.
+    ///   it by tensor operations alone. It is called at every step of a training, and holds what its operations hold: at [4096, 256]
+    ///   `mean_max_cos` written this way, over the whole matrix of cosines, took eight times as long as the built-in and 670 MB for 50 MB.
     ///
     /// Returns a Regularizer. What the closure gets wrong shows when it is first called:
     /// Errors: `wrong-type` when it returns no Tensor of one element, or one that does not depend on the decoder.

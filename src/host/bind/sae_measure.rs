@@ -1,15 +1,22 @@
 //! `sae::`: measuring sparse autoencoders.
 
+use std::sync::Arc;
+
 use candle_core::Device;
 use rhai::plugin::*;
 use rhai::{Dynamic, Map, Module, NativeCallContext, exported_module};
+use serde_json::Value as Json;
 
-use crate::error::{Code, Error};
+use crate::activations::Activations;
+use crate::corpus::Corpus;
+use crate::error::{Code, Error, Result};
+use crate::host::bind::sae::Sae;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
-use crate::host::session::session;
+use crate::host::session::{Session, session};
 use crate::host::value::from_json;
+use crate::model::TargetModel;
 use crate::sae::{self as core, EvaluateOptions};
 
 /// The functions of this file, for the namespace `sae`.
@@ -20,6 +27,28 @@ pub(super) fn module() -> Module {
 /// Versions of what is remembered: raised when the same arguments would give another result.
 const EVALUATE_VERSION: u32 = 3;
 const RATES_VERSION: u32 = 3;
+
+/// What the SAE does to activations, or did when the same was asked before.
+pub(super) fn scores(session: &Arc<Session>, s: &Sae, activations: &Activations) -> Result<Json> {
+    let inputs = [("sae", &*s.digest), ("activations", activations.digest()?)];
+    let key = key("s.evaluate", EVALUATE_VERSION, serde_json::json!({}), &inputs);
+    let measure = &mut || remember::to_value(&core::evaluate(&s.core, activations, session.monitor())?);
+    remember::json(session, key, measure)
+}
+
+/// [`scores`], and what the SAE does to its target model.
+pub(super) fn scores_in_model(
+    session: &Arc<Session>,
+    s: &Sae,
+    (model, corpus): (&TargetModel, &Corpus),
+    options: &EvaluateOptions,
+) -> Result<Json> {
+    let inputs = [("sae", &*s.digest), ("model", model.digest()?), ("corpus", corpus.digest())];
+    let key = key("s.evaluate in model", EVALUATE_VERSION, resolved(options, &[]), &inputs);
+    let measure =
+        &mut || remember::to_value(&core::evaluate_in_model(&s.core, model, corpus, options, session.monitor())?);
+    remember::json(session, key, measure)
+}
 
 /// Scores of an SAE.
 #[export_module]
@@ -51,11 +80,7 @@ mod measure {
     /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn evaluate(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Dynamic> {
-        let session = session(&ctx);
-        let inputs = [("sae", &*s.digest), ("activations", activations.digest().at(&ctx)?)];
-        let key = key("s.evaluate", EVALUATE_VERSION, serde_json::json!({}), &inputs);
-        let measure = &mut || remember::to_value(&core::evaluate(&s.core, &activations, session.monitor())?);
-        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
+        Ok(from_json(&scores(&session(&ctx), s, &activations).at(&ctx)?))
     }
 
     /// Measures the SAE on activations, and in its target model when a reconstruction takes the activations' place. Remembered by content.
@@ -85,13 +110,7 @@ mod measure {
         options: Map,
     ) -> Raised<Dynamic> {
         let options: EvaluateOptions = Options::new("s.evaluate", options).read().at(&ctx)?;
-        let session = session(&ctx);
-        let inputs = [("sae", &*s.digest), ("model", model.digest().at(&ctx)?), ("corpus", corpus.digest())];
-        let key = key("s.evaluate in model", EVALUATE_VERSION, resolved(&options, &[]), &inputs);
-        let measure = &mut || {
-            remember::to_value(&core::evaluate_in_model(&s.core, &model, &corpus, &options, session.monitor())?)
-        };
-        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
+        Ok(from_json(&scores_in_model(&session(&ctx), s, (&model, &corpus), &options).at(&ctx)?))
     }
 
     /// For each latent the share of tokens on which it is above 0. Remembered by content.
