@@ -442,7 +442,7 @@ fn sae(n: usize, d: usize, seed: u64) -> Sae {
         training: serde_json::Value::Null,
     };
     let w = directions(n, d, seed);
-    Sae::new(config, w.clone(), vec![-0.3; n], w, vec![0.0; d]).unwrap()
+    Sae::new(config, saerun::sae::Activation::Relu, w.clone(), vec![-0.3; n], w, vec![0.0; d]).unwrap()
 }
 
 #[test]

@@ -1,12 +1,20 @@
 //! Tests of `regularizer`: closed forms, finite differences, laws, autograd against the fast path.
 
+mod kernels;
 mod ortsae;
+mod raw;
+mod select;
+mod smooth;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use saerun::error::{Code, Error, Result};
 use saerun::ops::{Rows, Sign};
-use saerun::regularizer::{Dictionary, Kind, Matrix, Options, OrtsaeOptions, Regularizer, ThreeTermOptions, Which};
+use saerun::regularizer::{
+    BabelOptions, Dictionary, HingeOptions, Kind, LogSumExpOptions, Matrix, MaximumOver, NeighborGradient, Options,
+    OrtsaeOptions, Regularizer, ThreeTermOptions, Which,
+};
 use saerun::rng::Rng;
 
 use crate::geometry::{flat, simplex};
@@ -42,7 +50,19 @@ fn cosine_penalties() -> Vec<(String, Regularizer)> {
         let three = ThreeTermOptions { sign, mean_max: 2.0, coefficient: 0.5, ..Default::default() };
         all.push((format!("three {sign:?}"), Regularizer::three_term(three)));
         all.push((format!("ortsae {sign:?}"), Regularizer::ortsae(OrtsaeOptions { sign, ..Default::default() })));
+        for scope in [MaximumOver::Global, MaximumOver::Row] {
+            let soft = LogSumExpOptions { beta: 20.0, scope, sign, ..Default::default() };
+            all.push((format!("{scope:?} soft {sign:?}"), Regularizer::log_sum_exp(soft).unwrap()));
+        }
+        for power in [2, 3] {
+            let hinge = HingeOptions { tau: 0.1, power: NonZeroUsize::new(power).unwrap(), sign, ..Default::default() };
+            all.push((format!("soft hinge {power} {sign:?}"), Regularizer::hinge(hinge).unwrap()));
+        }
+        let k = NonZeroUsize::MIN;
+        all.push((format!("babel {sign:?}"), Regularizer::babel(BabelOptions { k, sign, ..Default::default() })));
     }
+    let small = Options { coefficient: 1e-3, ..Default::default() };
+    all.push(("frame potential".into(), Regularizer::frame_potential(small)));
     all
 }
 
@@ -132,8 +152,8 @@ fn gradients_equal_central_differences() {
     let h = 1.0 / 1024.0;
     for (name, r) in cosine_penalties() {
         let g = gradient(&r, &data, n, d);
-        // The absolute mean is summed in f32.
-        let tolerance = if name.contains("Abs") { 2e-4 } else { 2e-5 };
+        // The absolute mean and the smooth maxima are summed in f32.
+        let tolerance = if name.contains("Abs") || name.contains("soft") { 2e-4 } else { 2e-5 };
         for k in 0..n * d {
             let at = |step: f32| {
                 let mut moved = data.clone();
@@ -218,6 +238,77 @@ fn selections_of_rows_and_matrices() {
     let short = Dictionary { alive: Some(&alive[1..]), ..full };
     assert_eq!(build(Options::default()).value(&short).unwrap_err().code, Code::ShapeMismatch);
     assert!(build(Options::default()).add_gradient(&full, &mut a[1..], &mut b).is_err());
+}
+
+#[test]
+fn every_kind_takes_matrix_and_rows() {
+    let (n, d) = (24, 6);
+    let (dec, enc) = (Rng::new(1, "dec").directions(n, d), Rng::new(1, "enc").directions(n, d));
+    let alive: Vec<bool> = (0..n).map(|i| i % 3 != 0).collect();
+    let rows = |data| Rows::new(data, n, d).unwrap();
+    let full = Dictionary { w_dec: rows(&dec), w_enc: rows(&enc), alive: Some(&alive), seed: 0, step: 0 };
+    let gradients = |r: &Regularizer| {
+        let (mut a, mut b) = (vec![0.0f32; n * d], vec![0.0f32; n * d]);
+        let value = r.add_gradient(&full, &mut a, &mut b).unwrap();
+        (value, a, b)
+    };
+    for kind in Kind::ALL.into_iter().filter(|kind| ![Kind::None, Kind::Custom].contains(kind)) {
+        let name = kind.entry().name;
+        let build = |matrix: &str, rows: &str| {
+            kind.build(serde_json::json!({ "matrix": matrix, "rows": rows, "sign": "abs", "coefficient": 1.5 }))
+                .unwrap()
+        };
+        let (in_dec, in_enc) = (gradients(&build("decoder", "all")), gradients(&build("encoder", "all")));
+        let both = gradients(&build("both", "all"));
+        near(both.0, in_dec.0 + in_enc.0, 1e-12 * both.0.abs());
+        assert!(both.1 == in_dec.1 && both.2 == in_enc.2, "{name}");
+        assert!(in_dec.2.iter().chain(&in_enc.1).all(|x| *x == 0.0), "{name}");
+        for (which, want) in [("alive", true), ("dead", false)] {
+            let part: Vec<f32> =
+                (0..n).filter(|&i| alive[i] == want).flat_map(|i| dec[i * d..(i + 1) * d].to_vec()).collect();
+            let (found, g, _) = gradients(&build("decoder", which));
+            let alone = build("decoder", "all");
+            assert_eq!(found, value(&alone, &part, part.len() / d, d), "{name}");
+            let inside: Vec<f32> =
+                (0..n).filter(|&i| alive[i] == want).flat_map(|i| g[i * d..(i + 1) * d].to_vec()).collect();
+            assert_eq!(inside, gradient(&alone, &part, part.len() / d, d), "{name}");
+            assert!((0..n).filter(|&i| alive[i] != want).all(|i| g[i * d..(i + 1) * d].iter().all(|x| *x == 0.0)));
+        }
+    }
+}
+
+#[test]
+fn a_detached_neighbor_stays() {
+    let (n, d) = (12, 5);
+    let data = rows_with_margins(n, d, 1e-4);
+    let three = |mean_max, max_max, neighbor_gradient| {
+        let options = ThreeTermOptions { mean: 0.0, mean_max, max_max, neighbor_gradient, ..Default::default() };
+        Regularizer::three_term(options)
+    };
+    let cos = cosines(&data, n, d);
+    let nearest = |i: usize| {
+        let others = (0..n).filter(|&j| j != i);
+        others.max_by(|&a, &b| cos[i * n + a].total_cmp(&cos[i * n + b])).unwrap()
+    };
+    let unit = |i: usize, c: usize| {
+        f64::from(data[i * d + c]) / data[i * d..(i + 1) * d].iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+    };
+    let r = three(1.0, 0.0, NeighborGradient::Detach);
+    near(value(&r, &data, n, d), value(&three(1.0, 0.0, NeighborGradient::Both), &data, n, d), 0.0);
+    let g = gradient(&r, &data, n, d);
+    for i in 0..n {
+        let (a, length) = (nearest(i), f64::from(data[i * d]) / unit(i, 0));
+        for c in 0..d {
+            let expected = (unit(a, c) - cos[i * n + a] * unit(i, c)) / (length * n as f64);
+            near(f64::from(g[i * d + c]), expected, 1e-6);
+        }
+    }
+    // Of the largest of all only the first row of the pair moves.
+    let moved = |neighbor_gradient| {
+        let g = gradient(&three(0.0, 1.0, neighbor_gradient), &data, n, d);
+        g.chunks_exact(d).filter(|row| row.iter().any(|x| *x != 0.0)).count()
+    };
+    assert_eq!((moved(NeighborGradient::Both), moved(NeighborGradient::Detach)), (2, 1));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The frame operator S = UᵀU of unit rows, d x d in f64, and the eigenvalues of a symmetric matrix.
+//! The frame operator S = UᵀU of unit rows or WᵀW of the rows as they are, d x d in f64, and the eigenvalues of a symmetric matrix.
 
 use rayon::prelude::*;
 
@@ -7,50 +7,104 @@ use super::unit::{TILE, UnitRows};
 /// Columns of S that one task computes.
 const BLOCK: usize = 128;
 
+/// Whether rows count as they are or over their lengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// Unit rows.
+    One,
+    /// The rows of the matrix itself.
+    Own,
+}
+
+impl Length {
+    /// Kept rows `from..` as f64, as many as `out` holds; what lies past the last one becomes 0.
+    fn rows(self, unit: &UnitRows, from: usize, out: &mut [f64]) {
+        out.fill(0.0);
+        for (k, row) in (from..unit.len()).zip(out.chunks_exact_mut(unit.raw.d)) {
+            unit.add_to(k, if self == Length::One { 1.0 } else { unit.norm[k] }, row);
+        }
+    }
+}
+
 /// S = sum over rows of u uᵀ, row-major `[d, d]`, in f64: n d^2 multiply-adds, memory d^2.
 ///
 /// Rows are taken in blocks of [`TILE`] and each task owns a fixed block of columns, so threads change no bit.
 pub fn frame(unit: &UnitRows) -> Vec<f64> {
+    frame_of(unit, Length::One)
+}
+
+/// [`frame`], or the same of the rows as they are: WᵀW.
+pub fn frame_of(unit: &UnitRows, length: Length) -> Vec<f64> {
     let d = unit.raw.d;
     let mut s = vec![0.0; d * d];
     let mut rows = vec![0.0f64; TILE * d];
     for from in (0..unit.len()).step_by(TILE) {
-        rows.fill(0.0);
-        for (k, row) in (from..unit.len().min(from + TILE)).zip(rows.chunks_exact_mut(d)) {
-            unit.add_to(k, 1.0, row);
-        }
+        length.rows(unit, from, &mut rows);
         let rows = &rows;
         // S is symmetric, so block b of its rows is block b of its columns.
         s.par_chunks_mut(BLOCK * d).enumerate().for_each(|(b, out)| {
             let height = out.len() / d;
             // SAFETY: `out` is height x d, row-major; the left factor reads columns b*BLOCK.. of `rows` (TILE x d)
             // transposed, the right factor is `rows` itself.
-            unsafe {
-                gemm::gemm(
-                    height,
-                    d,
-                    TILE,
-                    out.as_mut_ptr(),
-                    1,
-                    d as isize,
-                    true,
-                    rows.as_ptr().add(b * BLOCK),
-                    d as isize,
-                    1,
-                    rows.as_ptr(),
-                    1,
-                    d as isize,
-                    1.0f64,
-                    1.0f64,
-                    false,
-                    false,
-                    false,
-                    gemm::Parallelism::None,
-                );
-            }
+            unsafe { product(out, (height, d, TILE), &rows[b * BLOCK..], (d, 1), rows, true) }
         });
     }
     s
+}
+
+/// The rows times a `[d, d]` matrix, `[n, d]`: in f64, rounded once. n d^2 multiply-adds.
+pub fn times(unit: &UnitRows, length: Length, matrix: &[f64]) -> Vec<f32> {
+    let d = unit.raw.d;
+    assert_eq!(matrix.len(), d * d, "a square matrix as wide as a row is long");
+    let mut all = vec![0.0f32; unit.len() * d];
+    all.par_chunks_mut(TILE * d.max(1)).enumerate().for_each(|(b, out)| {
+        let (mut rows, mut result) = (vec![0.0f64; TILE * d], vec![0.0f64; TILE * d]);
+        length.rows(unit, b * TILE, &mut rows);
+        // SAFETY: all three are row-major and full: `result` and `rows` TILE x d, `matrix` d x d.
+        unsafe { product(&mut result, (TILE, d, d), &rows, (1, d), matrix, false) }
+        out.iter_mut().zip(&result).for_each(|(out, x)| *out = *x as f32);
+    });
+    all
+}
+
+/// `out = a b`, or `out += a b`, of shape `(m, n)` with inner dimension k, in f64 by this thread; `out` and `b` are row-major, `a` has strides
+/// (from column to column, from row to row).
+///
+/// # Safety
+/// `out` must hold m n values, `b` k n, and `a` reach to ((m - 1) row stride + (k - 1) column stride).
+unsafe fn product(
+    out: &mut [f64],
+    (m, n, k): (usize, usize, usize),
+    a: &[f64],
+    strides: (usize, usize),
+    b: &[f64],
+    add: bool,
+) {
+    debug_assert!(out.len() >= m * n && b.len() >= k * n && a.len() > (m - 1) * strides.1 + (k - 1) * strides.0);
+    // SAFETY: the caller's word; `out` is borrowed mutably, so it overlaps neither factor.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            add,
+            a.as_ptr(),
+            strides.0 as isize,
+            strides.1 as isize,
+            b.as_ptr(),
+            1,
+            n as isize,
+            1.0f64,
+            1.0f64,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
 }
 
 /// [`frame`] the slow, obvious way.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::gram::{add_weighted_tile, tile_product, upper_tiles, with_tile};
+use super::gram::{tile_product, upper_tiles, weighted_sums, with_tile};
 use super::unit::{TILE, UnitRows};
 
 /// What [`pairs`] finds over the ordered pairs of different rows.
@@ -61,24 +61,11 @@ pub fn pairs_reference(unit: &UnitRows) -> Option<Pairs> {
 
 /// For each row i the vector sum over j != i of sign(c_ij) u_j, as `[n, d]` in f32, by rows of tiles: n^2 d twice.
 pub fn sign_pull(unit: &UnitRows) -> Vec<f32> {
-    let d = unit.raw.d;
-    let mut out = vec![0.0f32; unit.tiles() * TILE * d];
-    if !out.is_empty() {
-        out.par_chunks_mut(TILE * d).enumerate().for_each(|(i, block)| {
-            for j in 0..unit.tiles() {
-                with_tile(|cos| {
-                    tile_product(unit, i, j, cos);
-                    if i == j {
-                        (0..TILE).for_each(|r| cos[r * TILE + r] = 0.0);
-                    }
-                    cos.iter_mut().for_each(|c| *c = f32::from(*c > 0.0) - f32::from(*c < 0.0));
-                    add_weighted_tile(unit, cos, j, block);
-                });
-            }
-        });
-    }
-    out.truncate(unit.len() * d);
-    out
+    weighted_sums(unit, true, |_, _, cos| {
+        cos.iter_mut().for_each(|c| *c = f32::from(*c > 0.0) - f32::from(*c < 0.0));
+        0.0
+    })
+    .0
 }
 
 /// [`sign_pull`] the slow, obvious way, in f64.

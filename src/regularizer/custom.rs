@@ -1,4 +1,7 @@
 //! A penalty written by the user: a function of the decoder as a candle tensor, differentiated by candle autograd.
+//!
+//! It holds what its operations hold. Measured on 4096 rows of 256 values: `mean_max_cos` written as a closure over the whole
+//! Gram matrix took 0.47 s of CPU a step where the built-in took 0.06 s, and the process 670 MB where it took 50 MB.
 
 use std::sync::Arc;
 

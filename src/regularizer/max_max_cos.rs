@@ -2,9 +2,9 @@
 //!
 //! It pulls one pair (p, q), the first of equal ones, apart: h_p = u_q and h_q = u_p, times sign(c_pq) where cosines are absolute.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::options::Scope;
+use super::options::{NeighborGradient, Scope, describe};
 use super::scene::{Gradient, Scene};
 use super::{Entry, OPTIONS, Penalty, slope};
 use crate::error::Result;
@@ -16,11 +16,11 @@ pub(super) const ENTRY: Entry = Entry {
     source: "third term of the thread's penalty (2024); absolute: the mutual coherence",
 };
 
-pub(super) struct MaxMaxCos(pub Scope);
+pub(super) struct MaxMaxCos(pub Scope, pub NeighborGradient);
 
 impl Penalty for MaxMaxCos {
     fn describe(&self) -> Value {
-        json!({ "kind": ENTRY.name, "scope": self.0 })
+        describe(ENTRY.name, self.0, self.1)
     }
 
     fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {
@@ -37,7 +37,11 @@ impl Penalty for MaxMaxCos {
             value += self.0.sign.of(top.cos);
             if let Some(gradient) = gradient.as_deref_mut() {
                 let step = weight * slope(self.0.sign, top.cos);
-                gradient.pull(scene, side, self.0.rows).edges.extend([(p, top.index, step), (top.index, p, step)]);
+                let edges = &mut gradient.pull(scene, side, self.0.rows).edges;
+                edges.push((p, top.index, step));
+                if self.1 == NeighborGradient::Both {
+                    edges.push((top.index, p, step));
+                }
             }
         }
         Ok(value)

@@ -40,10 +40,7 @@ impl Penalty for MeanCos {
                 let step = weight * 2.0 / pairs;
                 match self.0.sign {
                     Sign::Signed => pull.toward_sum += step,
-                    Sign::Abs => match &mut pull.dense {
-                        Some((known, _)) => *known += step,
-                        None => pull.dense = Some((step, sign_pull(&view.unit))),
-                    },
+                    Sign::Abs => pull.dense.push((step, sign_pull(&view.unit))),
                 }
             }
         }

@@ -3,9 +3,9 @@
 //! With a(i) the neighbor (lowest index on ties): h_i += u_{a(i)}/N and h_{a(i)} += u_i/N, times sign(c) where cosines are
 //! absolute. So the pull on a row grows with the number of rows whose neighbor it is.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::options::Scope;
+use super::options::{NeighborGradient, Scope, describe};
 use super::scene::{Gradient, Scene};
 use super::{Entry, OPTIONS, Penalty, slope};
 use crate::error::Result;
@@ -17,11 +17,11 @@ pub(super) const ENTRY: Entry = Entry {
     source: "second term of the thread's penalty (2024)",
 };
 
-pub(super) struct MeanMaxCos(pub Scope);
+pub(super) struct MeanMaxCos(pub Scope, pub NeighborGradient);
 
 impl Penalty for MeanMaxCos {
     fn describe(&self) -> Value {
-        json!({ "kind": ENTRY.name, "scope": self.0 })
+        describe(ENTRY.name, self.0, self.1)
     }
 
     fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {
@@ -36,7 +36,9 @@ impl Penalty for MeanMaxCos {
                 for (i, a) in nearest.iter().enumerate() {
                     let step = weight / n * slope(self.0.sign, a.cos);
                     edges.push((i, a.index, step));
-                    edges.push((a.index, i, step));
+                    if self.1 == NeighborGradient::Both {
+                        edges.push((a.index, i, step));
+                    }
                 }
             }
         }

@@ -4,24 +4,40 @@
 //! rows selected. Pairs i = j never count. A row that is zero or not finite is left out of every sum and of N, and its gradient
 //! is 0; with fewer than two rows the penalty is 0.
 //!
-//! Gradients: with h_i the derivative by u_i, the raw row's gradient is (h_i - (h_i . u_i) u_i) / |w_i|. All sums are f64
+//! Gradients: with h_i the derivative by u_i, the raw row's gradient is (h_i - (h_i . u_i) u_i) / |w_i|; the penalties in which the length of a
+//! row matters (`raw`, the soft orthogonalities, the tight frame, coherence and SRIP) have a gradient along the row too. All sums are f64
 //! and in the order of rows, so values and gradients have the same bits at any thread count. No N x N matrix is held.
 //!
 //! A new penalty is a file with an [`Entry`] and a `Penalty`, a [`Kind`] and a constructor here.
 
+mod babel;
 mod custom;
+mod double_soft_orthogonality;
+mod frame_potential;
+mod hinge;
+mod log_sum_exp;
 mod max_max_cos;
 mod mean_cos;
 mod mean_max_cos;
+mod mutual_coherence;
 mod options;
 mod ortsae;
+mod raw;
 mod scene;
+pub mod select;
+mod soft_orthogonality;
+mod srip;
 mod sum;
 mod three_term;
+mod tight_frame_gap;
 
+pub use babel::BabelOptions;
 pub use custom::CustomFn;
-pub use options::{Matrix, Options, Which};
+pub use hinge::HingeOptions;
+pub use log_sum_exp::{LogSumExpOptions, MaximumOver};
+pub use options::{Matrix, NeighborGradient, Options, Which};
 pub use ortsae::OrtsaeOptions;
+pub use srip::{SripOptions, Target};
 pub use sum::Regularizer;
 pub use three_term::ThreeTermOptions;
 
@@ -78,7 +94,7 @@ pub struct Entry {
     pub source: &'static str,
 }
 
-/// The options that all cosine penalties share.
+/// The options that all penalties share.
 const OPTIONS: &[(&str, &str, &str)] = &[
     ("coefficient", "1.0", "what the penalty is multiplied with"),
     ("sign", "\"signed\"", "\"signed\" or \"abs\": cosines with their sign, or absolute"),
@@ -101,14 +117,48 @@ pub enum Kind {
     ThreeTerm,
     /// See [`Regularizer::ortsae`].
     Ortsae,
+    /// See [`Regularizer::soft_orthogonality`].
+    SoftOrthogonality,
+    /// See [`Regularizer::double_soft_orthogonality`].
+    DoubleSoftOrthogonality,
+    /// See [`Regularizer::frame_potential`].
+    FramePotential,
+    /// See [`Regularizer::tight_frame_gap`].
+    TightFrameGap,
+    /// See [`Regularizer::mutual_coherence`].
+    MutualCoherence,
+    /// See [`Regularizer::srip`].
+    Srip,
+    /// See [`Regularizer::log_sum_exp`].
+    LogSumExp,
+    /// See [`Regularizer::hinge`].
+    Hinge,
+    /// See [`Regularizer::babel`].
+    Babel,
     /// See [`Regularizer::custom`].
     Custom,
 }
 
 impl Kind {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Kind; 7] =
-        [Kind::None, Kind::MeanCos, Kind::MeanMaxCos, Kind::MaxMaxCos, Kind::ThreeTerm, Kind::Ortsae, Kind::Custom];
+    pub const ALL: [Kind; 16] = [
+        Kind::None,
+        Kind::MeanCos,
+        Kind::MeanMaxCos,
+        Kind::MaxMaxCos,
+        Kind::ThreeTerm,
+        Kind::Ortsae,
+        Kind::SoftOrthogonality,
+        Kind::DoubleSoftOrthogonality,
+        Kind::FramePotential,
+        Kind::TightFrameGap,
+        Kind::MutualCoherence,
+        Kind::Srip,
+        Kind::LogSumExp,
+        Kind::Hinge,
+        Kind::Babel,
+        Kind::Custom,
+    ];
 
     /// Name, formula, options and source.
     pub fn entry(self) -> Entry {
@@ -119,6 +169,15 @@ impl Kind {
             Kind::MaxMaxCos => max_max_cos::ENTRY,
             Kind::ThreeTerm => three_term::ENTRY,
             Kind::Ortsae => ortsae::ENTRY,
+            Kind::SoftOrthogonality => soft_orthogonality::ENTRY,
+            Kind::DoubleSoftOrthogonality => double_soft_orthogonality::ENTRY,
+            Kind::FramePotential => frame_potential::ENTRY,
+            Kind::TightFrameGap => tight_frame_gap::ENTRY,
+            Kind::MutualCoherence => mutual_coherence::ENTRY,
+            Kind::Srip => srip::ENTRY,
+            Kind::LogSumExp => log_sum_exp::ENTRY,
+            Kind::Hinge => hinge::ENTRY,
+            Kind::Babel => babel::ENTRY,
             Kind::Custom => custom::ENTRY,
         }
     }
@@ -137,7 +196,7 @@ impl Kind {
     ///
     /// # Errors
     /// `unknown-option` for a key it does not have, `wrong-type` for a value of another type or word (and for `custom`, which needs a
-    /// function).
+    /// function), `out-of-range`.
     pub fn build(self, options: Value) -> Result<Regularizer> {
         Ok(match self {
             Kind::None => {
@@ -149,6 +208,15 @@ impl Kind {
             Kind::MaxMaxCos => Regularizer::max_max_cos(read(self.entry(), options)?),
             Kind::ThreeTerm => Regularizer::three_term(read(self.entry(), options)?),
             Kind::Ortsae => Regularizer::ortsae(read(self.entry(), options)?),
+            Kind::SoftOrthogonality => Regularizer::soft_orthogonality(read(self.entry(), options)?),
+            Kind::DoubleSoftOrthogonality => Regularizer::double_soft_orthogonality(read(self.entry(), options)?),
+            Kind::FramePotential => Regularizer::frame_potential(read(self.entry(), options)?),
+            Kind::TightFrameGap => Regularizer::tight_frame_gap(read(self.entry(), options)?),
+            Kind::MutualCoherence => Regularizer::mutual_coherence(read(self.entry(), options)?),
+            Kind::Srip => Regularizer::srip(read(self.entry(), options)?),
+            Kind::LogSumExp => Regularizer::log_sum_exp(read(self.entry(), options)?)?,
+            Kind::Hinge => Regularizer::hinge(read(self.entry(), options)?)?,
+            Kind::Babel => Regularizer::babel(read(self.entry(), options)?),
             Kind::Custom => {
                 return Err(Error::new(Code::WrongType, "a custom regularizer needs a function, not options"));
             }

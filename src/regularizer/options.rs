@@ -1,7 +1,9 @@
 //! What the cosine penalties have in common: which matrix, which rows, which sign convention.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use crate::error::{Code, Error, Result};
 use crate::ops::Sign;
 
 /// Which of the two weight matrices a penalty looks at; encoder rows are compared in the same way as decoder rows.
@@ -28,6 +30,17 @@ pub enum Which {
     Alive,
     /// The rows of latents that do not fire; all rows where that is not known.
     Dead,
+}
+
+/// Which rows a maximum moves: c_ij is largest for row i, and depends on row j as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NeighborGradient {
+    /// Both, as the derivative has it.
+    #[default]
+    Both,
+    /// The row whose maximum it is; its neighbor counts as fixed.
+    Detach,
 }
 
 /// One of the two matrices.
@@ -79,5 +92,23 @@ pub(super) struct Scope {
 impl From<Options> for Scope {
     fn from(options: Options) -> Self {
         Scope { sign: options.sign, matrix: options.matrix, rows: options.rows }
+    }
+}
+
+/// Checks that an option lies in a closed range.
+pub(super) fn within(option: &str, value: f64, (from, to): (f64, f64), expected: &str) -> Result<()> {
+    if (from..=to).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::new(Code::OutOfRange, format!("option {option} is out of range"))
+        .fact("expected", expected)
+        .fact("given", value))
+}
+
+/// What cache keys and the run lock hold of a maximum's options; the usual gradient goes without saying.
+pub(super) fn describe(kind: &str, scope: Scope, gradient: NeighborGradient) -> Value {
+    match gradient {
+        NeighborGradient::Both => json!({ "kind": kind, "scope": scope }),
+        NeighborGradient::Detach => json!({ "kind": kind, "scope": scope, "neighbor_gradient": gradient }),
     }
 }

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::options::{Side, Which};
 use super::{Dictionary, Matrix};
 use crate::error::{Code, Error, Result};
+use crate::ops::frame::{Length, frame_of};
 use crate::ops::nearest::{Nearest, nearest};
 use crate::ops::pairs::{Pairs, pairs};
 use crate::ops::simd::wide;
@@ -76,6 +77,7 @@ pub(super) struct View<'a> {
     nearest: [OnceCell<Vec<Nearest>>; 2],
     sum: OnceCell<Vec<f64>>,
     pairs: OnceCell<Option<Pairs>>,
+    frames: [OnceCell<Vec<f64>>; 2],
 }
 
 impl<'a> View<'a> {
@@ -85,6 +87,7 @@ impl<'a> View<'a> {
             nearest: Default::default(),
             sum: OnceCell::new(),
             pairs: OnceCell::new(),
+            frames: Default::default(),
         }
     }
 
@@ -103,6 +106,11 @@ impl<'a> View<'a> {
         self.pairs.get_or_init(|| pairs(&self.unit)).map_or(0.0, |p| p.sum_abs)
     }
 
+    /// The sum over rows of w wᵀ, or of the unit rows: `[d, d]`.
+    pub fn frame(&self, length: Length) -> &[f64] {
+        self.frames[length as usize].get_or_init(|| frame_of(&self.unit, length))
+    }
+
     /// How many ordered pairs of different rows there are.
     pub fn ordered_pairs(&self) -> f64 {
         let n = self.unit.len() as f64;
@@ -118,7 +126,7 @@ pub(super) struct Pull {
     /// (i, j, t): h_i += t u_j, in the view's numbering.
     pub edges: Vec<(usize, usize, f64)>,
     /// (weight, `[n, d]` in the view's numbering): h += weight * rows.
-    pub dense: Option<(f64, Vec<f32>)>,
+    pub dense: Vec<(f64, Vec<f32>)>,
 }
 
 /// The gradients of one evaluation in the making.
@@ -144,6 +152,14 @@ impl<'g> Gradient<'g> {
     pub fn pull(&mut self, scene: &Scene, side: Side, rows: Which) -> &mut Pull {
         let rows = if scene.dictionary.alive.is_none() { Which::All } else { rows };
         self.pulls[place(side, rows)].get_or_insert_with(Pull::default)
+    }
+
+    /// The derivative by the raw rows of one matrix, for terms in which the length of a row matters.
+    pub fn raw(&mut self, side: Side) -> &mut [f32] {
+        match side {
+            Side::Decoder => self.dec,
+            Side::Encoder => self.enc,
+        }
     }
 
     /// Projects every pull on the tangent space of its row, divides by the row's length, and adds it to the gradients.
@@ -186,7 +202,7 @@ impl Pull {
                 h.fill(0.0);
                 h.iter_mut().zip(sum).for_each(|(h, s)| *h += self.toward_sum * s);
                 sorted[from[i]..from[i + 1]].iter().for_each(|&(j, t)| unit.add_to(j, t, h));
-                if let Some((weight, rows)) = &self.dense {
+                for (weight, rows) in &self.dense {
                     h.iter_mut().zip(&rows[i * d..]).for_each(|(h, &x)| *h += weight * f64::from(x));
                 }
                 add_tangent(out, h, unit.raw_row(i), unit.norm[i]);

@@ -6,11 +6,17 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::custom::{Custom, CustomFn};
+use super::double_soft_orthogonality::DoubleSoftOrthogonality;
+use super::frame_potential::FramePotential;
 use super::max_max_cos::MaxMaxCos;
 use super::mean_cos::MeanCos;
 use super::mean_max_cos::MeanMaxCos;
+use super::mutual_coherence::MutualCoherence;
+use super::raw::unsigned;
 use super::scene::{Gradient, Scene};
-use super::{Dictionary, Options, Penalty};
+use super::soft_orthogonality::SoftOrthogonality;
+use super::tight_frame_gap::TightFrameGap;
+use super::{Dictionary, NeighborGradient, Options, Penalty};
 use crate::error::Result;
 
 /// A weighted sum of penalties. Cheap to copy.
@@ -42,12 +48,37 @@ impl Regularizer {
 
     /// Mean over i of the largest c_ij, j != i.
     pub fn mean_max_cos(options: Options) -> Self {
-        Regularizer::term(options.coefficient, MeanMaxCos(options.into()))
+        Regularizer::term(options.coefficient, MeanMaxCos(options.into(), NeighborGradient::Both))
     }
 
     /// The largest c_ij, i != j.
     pub fn max_max_cos(options: Options) -> Self {
-        Regularizer::term(options.coefficient, MaxMaxCos(options.into()))
+        Regularizer::term(options.coefficient, MaxMaxCos(options.into(), NeighborGradient::Both))
+    }
+
+    /// |W Wᵀ - I|_F^2 over the raw rows.
+    pub fn soft_orthogonality(options: Options) -> Self {
+        Regularizer::term(options.coefficient, SoftOrthogonality(unsigned(options).into()))
+    }
+
+    /// |W Wᵀ - I|_F^2 + |WᵀW - I|_F^2 over the raw rows: twice the soft orthogonality and a constant.
+    pub fn double_soft_orthogonality(options: Options) -> Self {
+        Regularizer::term(options.coefficient, DoubleSoftOrthogonality(unsigned(options).into()))
+    }
+
+    /// The sum of all c_ij^2, i = j included.
+    pub fn frame_potential(options: Options) -> Self {
+        Regularizer::term(options.coefficient, FramePotential(unsigned(options).into()))
+    }
+
+    /// |WᵀW - (tr WᵀW / d) I|_F^2 over the raw rows.
+    pub fn tight_frame_gap(options: Options) -> Self {
+        Regularizer::term(options.coefficient, TightFrameGap(unsigned(options).into()))
+    }
+
+    /// The largest entry of |W Wᵀ - I| over the raw rows.
+    pub fn mutual_coherence(options: Options) -> Self {
+        Regularizer::term(options.coefficient, MutualCoherence(unsigned(options).into()))
     }
 
     /// A function of the decoder as a tensor `[d_sae, d_in]`, which must return a tensor of one element; candle autograd

@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Matrix, OPTIONS, Options, Regularizer, Which};
+use super::max_max_cos::MaxMaxCos;
+use super::mean_cos::MeanCos;
+use super::mean_max_cos::MeanMaxCos;
+use super::options::Scope;
+use super::{Entry, Matrix, NeighborGradient, OPTIONS, Options, Regularizer, Which};
 use crate::ops::Sign;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -13,6 +17,11 @@ pub(super) const ENTRY: Entry = Entry {
         ("mean", "1.0", "weight of mean_cos"),
         ("mean_max", "1.0", "weight of mean_max_cos"),
         ("max_max", "1.0", "weight of max_max_cos"),
+        (
+            "neighbor_gradient",
+            "\"both\"",
+            "\"both\" or \"detach\": whether a maximum moves the neighbor too, or only the row whose maximum it is",
+        ),
         OPTIONS[0],
         OPTIONS[1],
         OPTIONS[2],
@@ -31,6 +40,8 @@ pub struct ThreeTermOptions {
     pub mean_max: f64,
     /// Weight of the max max cosine.
     pub max_max: f64,
+    /// Which rows a maximum moves.
+    pub neighbor_gradient: NeighborGradient,
     /// What the whole is multiplied with.
     pub coefficient: f64,
     /// Cosines with their sign, or absolute.
@@ -44,25 +55,23 @@ pub struct ThreeTermOptions {
 impl Default for ThreeTermOptions {
     fn default() -> Self {
         let Options { coefficient, sign, matrix, rows } = Options::default();
-        ThreeTermOptions { mean: 1.0, mean_max: 1.0, max_max: 1.0, coefficient, sign, matrix, rows }
+        let neighbor_gradient = NeighborGradient::Both;
+        ThreeTermOptions { mean: 1.0, mean_max: 1.0, max_max: 1.0, neighbor_gradient, coefficient, sign, matrix, rows }
     }
 }
 
 impl Regularizer {
     /// The weighted sum of the three cosine penalties; a term of weight zero is left out.
     pub fn three_term(options: ThreeTermOptions) -> Self {
-        let ThreeTermOptions { mean, mean_max, max_max, coefficient, sign, matrix, rows } = options;
-        let term = |weight: f64| Options { coefficient: coefficient * weight, sign, matrix, rows };
-        let mut sum = Regularizer::none();
-        for (weight, build) in [
-            (mean, Regularizer::mean_cos as fn(Options) -> Regularizer),
-            (mean_max, Regularizer::mean_max_cos),
-            (max_max, Regularizer::max_max_cos),
-        ] {
-            if weight != 0.0 {
-                sum = sum.add(&build(term(weight)));
-            }
-        }
-        sum
+        let ThreeTermOptions { mean, mean_max, max_max, neighbor_gradient, coefficient, sign, matrix, rows } = options;
+        let scope = Scope { sign, matrix, rows };
+        [
+            (mean, Regularizer::term(coefficient * mean, MeanCos(scope))),
+            (mean_max, Regularizer::term(coefficient * mean_max, MeanMaxCos(scope, neighbor_gradient))),
+            (max_max, Regularizer::term(coefficient * max_max, MaxMaxCos(scope, neighbor_gradient))),
+        ]
+        .iter()
+        .filter(|(weight, _)| *weight != 0.0)
+        .fold(Regularizer::none(), |sum, (_, term)| sum.add(term))
     }
 }

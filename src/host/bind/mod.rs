@@ -40,6 +40,8 @@ pub(crate) mod packing;
 pub mod params;
 pub mod plot;
 pub(crate) mod reg;
+mod reg_kinds;
+mod reg_select;
 pub mod run;
 pub mod sae;
 mod sae_measure;

@@ -88,7 +88,12 @@ fn from_entry(entry: &store::Entry) -> Result<core::Sae> {
 }
 
 /// Trains, or takes what the same call trained before.
-fn train_sae(ctx: &NativeCallContext, a: &CoreActivations, options: &TrainOptions, r: &Regularizer) -> Result<Sae> {
+pub(super) fn train_sae(
+    ctx: &NativeCallContext,
+    a: &CoreActivations,
+    options: &TrainOptions,
+    r: &Regularizer,
+) -> Result<Sae> {
     let session = session(ctx);
     options.validate()?;
     let mut all = resolved(options, &["checkpoint_every"]);

@@ -1,10 +1,14 @@
 //! `sae::`: measuring sparse autoencoders.
 
+use std::sync::Arc;
+
 use candle_core::Device;
 use rhai::plugin::*;
 use rhai::{Dynamic, Map, Module, NativeCallContext, exported_module};
+use serde_json::Value as Json;
 
 use crate::activations::Activations;
+use crate::corpus::Corpus;
 use crate::error::{Code, Error, Result};
 use crate::geometry::{HistogramOptions, histogram};
 use crate::host::bind::geometry::to_table;
@@ -12,8 +16,9 @@ use crate::host::bind::sae::Sae;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
-use crate::host::session::session;
+use crate::host::session::{Session, session};
 use crate::host::value::from_json;
+use crate::model::TargetModel;
 use crate::sae::{self as core, EvaluateOptions};
 
 /// The functions of this file, for the namespace `sae`.
@@ -33,6 +38,28 @@ fn rates(ctx: &NativeCallContext, s: &Sae, activations: &Activations) -> Result<
     let measure = &mut || remember::to_value(&core::firing_rates(&s.core, activations, session.monitor())?);
     serde_json::from_value(remember::json(&session, key, measure)?)
         .map_err(|e| Error::new(Code::DamagedFile, "cached firing rates are damaged").fact("reason", e))
+}
+
+/// What the SAE does to activations, or did when the same was asked before.
+pub(super) fn scores(session: &Arc<Session>, s: &Sae, activations: &Activations) -> Result<Json> {
+    let inputs = [("sae", &*s.digest), ("activations", activations.digest()?)];
+    let key = key("s.evaluate", EVALUATE_VERSION, serde_json::json!({}), &inputs);
+    let measure = &mut || remember::to_value(&core::evaluate(&s.core, activations, session.monitor())?);
+    remember::json(session, key, measure)
+}
+
+/// [`scores`], and what the SAE does to its target model.
+pub(super) fn scores_in_model(
+    session: &Arc<Session>,
+    s: &Sae,
+    (model, corpus): (&TargetModel, &Corpus),
+    options: &EvaluateOptions,
+) -> Result<Json> {
+    let inputs = [("sae", &*s.digest), ("model", model.digest()?), ("corpus", corpus.digest())];
+    let key = key("s.evaluate in model", EVALUATE_VERSION, resolved(options, &[]), &inputs);
+    let measure =
+        &mut || remember::to_value(&core::evaluate_in_model(&s.core, model, corpus, options, session.monitor())?);
+    remember::json(session, key, measure)
 }
 
 /// Scores of an SAE.
@@ -70,11 +97,7 @@ mod measure {
     /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn evaluate(ctx: NativeCallContext, s: &mut Sae, activations: Activations) -> Raised<Dynamic> {
-        let session = session(&ctx);
-        let inputs = [("sae", &*s.digest), ("activations", activations.digest().at(&ctx)?)];
-        let key = key("s.evaluate", EVALUATE_VERSION, serde_json::json!({}), &inputs);
-        let measure = &mut || remember::to_value(&core::evaluate(&s.core, &activations, session.monitor())?);
-        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
+        Ok(from_json(&scores(&session(&ctx), s, &activations).at(&ctx)?))
     }
 
     /// Measures the SAE on activations, and in its target model when a reconstruction takes the activations' place. Remembered by content.
@@ -106,13 +129,7 @@ mod measure {
         options: Map,
     ) -> Raised<Dynamic> {
         let options: EvaluateOptions = Options::new("s.evaluate", options).read().at(&ctx)?;
-        let session = session(&ctx);
-        let inputs = [("sae", &*s.digest), ("model", model.digest().at(&ctx)?), ("corpus", corpus.digest())];
-        let key = key("s.evaluate in model", EVALUATE_VERSION, resolved(&options, &[]), &inputs);
-        let measure = &mut || {
-            remember::to_value(&core::evaluate_in_model(&s.core, &model, &corpus, &options, session.monitor())?)
-        };
-        Ok(from_json(&remember::json(&session, key, measure).at(&ctx)?))
+        Ok(from_json(&scores_in_model(&session(&ctx), s, (&model, &corpus), &options).at(&ctx)?))
     }
 
     /// For each latent the share of tokens on which it is above 0. Remembered by content.

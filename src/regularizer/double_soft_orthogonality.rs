@@ -1,0 +1,40 @@
+//! Double soft orthogonality: |W Wᵀ - I|_F^2 + |WᵀW - I|_F^2.
+//!
+//! The two differ by the constant N - d, so this is exactly twice the soft orthogonality plus d - N, with twice its gradient: it is here to
+//! be compared with what others report, and adds nothing to a search that has the other.
+
+use serde_json::{Value, json};
+
+use super::options::Scope;
+use super::raw::{RAW_OPTIONS, add_product, distance, shifted};
+use super::scene::{Gradient, Scene};
+use super::{Entry, Penalty};
+use crate::error::Result;
+use crate::ops::frame::Length;
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "double_soft_orthogonality",
+    formula: "|W W^T - I|_F^2 + |W^T W - I|_F^2 over the raw rows, which is 2 soft_orthogonality + d - N",
+    options: RAW_OPTIONS,
+    source: "Bansal, Chen and Wang 2018, arXiv 1810.09102",
+};
+
+pub(super) struct DoubleSoftOrthogonality(pub Scope);
+
+impl Penalty for DoubleSoftOrthogonality {
+    fn describe(&self) -> Value {
+        json!({ "kind": ENTRY.name, "scope": self.0 })
+    }
+
+    fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {
+        let mut value = 0.0;
+        for (side, view) in scene.views(self.0.matrix, self.0.rows) {
+            let s = view.frame(Length::Own);
+            value += 2.0 * distance(s, 1.0) + view.unit.len() as f64 - view.unit.raw.d as f64;
+            if let Some(gradient) = gradient.as_deref_mut() {
+                add_product(gradient, (side, view), 8.0 * weight, &shifted(s, 1.0));
+            }
+        }
+        Ok(value)
+    }
+}

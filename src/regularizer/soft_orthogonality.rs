@@ -1,0 +1,41 @@
+//! Soft orthogonality: |G - I|_F^2 with G = W Wᵀ, the inner products of the rows as they are.
+//!
+//! With S = WᵀW it is |S - I|_F^2 + N - d, and the gradient is 4 (W S - W): O(N d^2), without the N x N matrix. More rows than
+//! dimensions cannot bring it to 0: unit rows reach N^2/d - N, in every tight frame, however coherent, since the sum of squared cosines
+//! says nothing of the largest one. At 8192 random directions in 512 dimensions their root mean square is within 3 % of its least value.
+
+use serde_json::{Value, json};
+
+use super::options::Scope;
+use super::raw::{RAW_OPTIONS, add_product, distance, shifted};
+use super::scene::{Gradient, Scene};
+use super::{Entry, Penalty};
+use crate::error::Result;
+use crate::ops::frame::Length;
+
+pub(super) const ENTRY: Entry = Entry {
+    name: "soft_orthogonality",
+    formula: "|W W^T - I|_F^2 over the raw rows, diagonal included",
+    options: RAW_OPTIONS,
+    source: "Bansal, Chen and Wang 2018, arXiv 1810.09102",
+};
+
+pub(super) struct SoftOrthogonality(pub Scope);
+
+impl Penalty for SoftOrthogonality {
+    fn describe(&self) -> Value {
+        json!({ "kind": ENTRY.name, "scope": self.0 })
+    }
+
+    fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {
+        let mut value = 0.0;
+        for (side, view) in scene.views(self.0.matrix, self.0.rows) {
+            let s = view.frame(Length::Own);
+            value += distance(s, 1.0) + view.unit.len() as f64 - view.unit.raw.d as f64;
+            if let Some(gradient) = gradient.as_deref_mut() {
+                add_product(gradient, (side, view), 4.0 * weight, &shifted(s, 1.0));
+            }
+        }
+        Ok(value)
+    }
+}
