@@ -5,6 +5,7 @@ mod cli;
 mod corpus;
 mod determinism;
 mod docs;
+mod families;
 mod geometry;
 mod kernel;
 mod model;

@@ -10,6 +10,7 @@ pub mod callback;
 pub mod console;
 pub mod diagnostic;
 pub mod docs;
+mod hub;
 mod jail;
 pub mod options;
 pub mod preflight;

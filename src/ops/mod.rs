@@ -23,6 +23,8 @@ pub mod nearest;
 pub mod pairs;
 pub mod panels;
 pub mod repel;
+pub mod rms_norm;
+pub mod rotary;
 pub mod simd;
 pub mod unit;
 
