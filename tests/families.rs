@@ -53,7 +53,12 @@ fn agrees(name: &str, model: &TargetModel, prefix: &str) -> Result<()> {
         let oracle = expected.take(&format!("{prefix}{hook}"), &[16, model.hook_width(&hook)?])?;
         close(&format!("{name} {prefix}{hook}"), &rows(model, &hook)?, &oracle, 2e-5);
     }
-    close(&format!("{name} {prefix}logits"), &logits(model, &tokens())?, &expected.take(&format!("{prefix}logits"), &[16, 50])?, 5e-5);
+    close(
+        &format!("{name} {prefix}logits"),
+        &logits(model, &tokens())?,
+        &expected.take(&format!("{prefix}logits"), &[16, 50])?,
+        5e-5,
+    );
     Ok(())
 }
 
@@ -96,10 +101,12 @@ fn transformer_lens_models_agree_with_transformer_lens() -> Result<()> {
 fn centered_models_say_the_same() -> Result<()> {
     let center = options(|o| o.center_writing_weights = true);
     for name in ["gpt2", "neox", "neox-sequential", "gelu", "solu", "attn-only"] {
-        let (plain, centered) = (load::path(&folder(name), &LoadOptions::default())?, load::path(&folder(name), &center)?);
+        let (plain, centered) =
+            (load::path(&folder(name), &LoadOptions::default())?, load::path(&folder(name), &center)?);
         close(name, &logits(&centered, &tokens())?, &logits(&plain, &tokens())?, 1e-4);
         let hook = "blocks.1.hook_attn_out";
-        let mean = |rows: &[f32]| rows.chunks_exact(16).map(|row| row.iter().sum::<f32>().abs() / 16.0).fold(0.0, f32::max);
+        let mean =
+            |rows: &[f32]| rows.chunks_exact(16).map(|row| row.iter().sum::<f32>().abs() / 16.0).fold(0.0, f32::max);
         assert!(mean(&rows(&centered, hook)?) < 1e-5 && mean(&rows(&plain, hook)?) > 1e-2, "{name}");
     }
     let refused = load::path(&folder("llama"), &center).map(|_| ()).expect_err("an error");
@@ -130,15 +137,21 @@ fn saved_models_come_back_bit_by_bit() -> Result<()> {
 /// What scripts do with a model works for every family; contexts begin as the family has it.
 #[test]
 fn every_family_scores_and_generates() -> Result<()> {
-    let text = Corpus::new("words", (0..20).map(|i| format!("w{} w{} w{} w9 w{}", 3 + i, 40 - i, 4 + i, 5 + i)).collect());
+    let text =
+        Corpus::new("words", (0..20).map(|i| format!("w{} w{} w{} w9 w{}", 3 + i, 40 - i, 4 + i, 5 + i)).collect());
     for name in ["gpt2", "neox", "llama", "gelu", "attn-only"] {
         let model = load::path(&folder(name), &options(|o| o.n_ctx = Some(12)))?;
         assert_eq!((model.config().n_ctx, &model.description()["n_ctx_max"]), (12, &16.into()));
         let loss = model.ce_loss(&text, &LossOptions::default(), &Silent)?;
         assert!(loss.is_finite() && loss > 0.0, "{name}");
         let zero_ablate = Some("blocks.1.hook_attn_out".to_string());
-        assert_ne!(model.ce_loss(&text, &LossOptions { zero_ablate, ..LossOptions::default() }, &Silent)?, loss, "{name}");
-        let written = model.generate("w5 w7", &saerun::model::GenerateOptions { tokens: 3, ..Default::default() }, &Silent)?;
+        assert_ne!(
+            model.ce_loss(&text, &LossOptions { zero_ablate, ..LossOptions::default() }, &Silent)?,
+            loss,
+            "{name}"
+        );
+        let written =
+            model.generate("w5 w7", &saerun::model::GenerateOptions { tokens: 3, ..Default::default() }, &Silent)?;
         assert!(written.starts_with("w5 w7"), "{written}");
         let bos = model.tokenizer().bos().expect("a token that begins contexts");
         assert!(model.contexts(&text, None, 0)?.chunks(12).all(|context| context[0] == bos), "{name}");
@@ -152,7 +165,8 @@ fn every_family_scores_and_generates() -> Result<()> {
         assert_eq!(all, whole, "without a token at the beginning, contexts are the stream cut up");
     }
     for n_ctx in [1, 17] {
-        let refused = load::path(&folder("gpt2"), &options(|o| o.n_ctx = Some(n_ctx))).map(|_| ()).expect_err("an error");
+        let refused =
+            load::path(&folder("gpt2"), &options(|o| o.n_ctx = Some(n_ctx))).map(|_| ()).expect_err("an error");
         assert_eq!(refused.code, Code::OutOfRange);
     }
     Ok(())

@@ -7,6 +7,7 @@ mod determinism;
 mod docs;
 mod families;
 mod geometry;
+mod hub;
 mod kernel;
 mod model;
 mod regularizer;

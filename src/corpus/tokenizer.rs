@@ -92,7 +92,10 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `damaged-file` when it is none, and what `marks` returns.
-    pub fn from_foreign(json: &[u8], marks: impl FnOnce(&dyn Fn(&str) -> Option<u32>) -> Result<Marks>) -> Result<Self> {
+    pub fn from_foreign(
+        json: &[u8],
+        marks: impl FnOnce(&dyn Fn(&str) -> Option<u32>) -> Result<Marks>,
+    ) -> Result<Self> {
         let inner = parse(json)?;
         let marks = marks(&|token| inner.token_to_id(token))?;
         Ok(Tokenizer { inner: Arc::new(inner), marks })

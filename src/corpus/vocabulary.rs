@@ -28,9 +28,7 @@ impl Vocabulary<'_> {
     /// `unsupported` for another split, `damaged-file` for merges of what is no token.
     pub fn byte_level(&self, merges: &[String], split: &str) -> Result<String> {
         let bytes = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false });
-        let by = |pattern: &str| {
-            json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false })
-        };
+        let by = |pattern: &str| json!({ "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false });
         let splits = match split {
             "default" | "gpt-2" => vec![by(GPT2)],
             "smollm" => vec![json!({ "type": "Digits", "individual_digits": true }), by(GPT2)],
@@ -45,7 +43,8 @@ impl Vocabulary<'_> {
         let pairs = pairs.ok_or_else(|| Error::new(Code::DamagedFile, "a merge that is not of two tokens"))?;
         let splits: Vec<Value> = splits.into_iter().chain([bytes.clone()]).collect();
         // Llama 3 has words whose merges do not lead to them.
-        let model = json!({ "type": "BPE", "vocab": self.ids(), "merges": pairs, "ignore_merges": split.starts_with("llama") });
+        let model =
+            json!({ "type": "BPE", "vocab": self.ids(), "merges": pairs, "ignore_merges": split.starts_with("llama") });
         Ok(self.json(&Value::Null, &json!({ "type": "Sequence", "pretokenizers": splits }), &bytes, &model))
     }
 
@@ -62,9 +61,12 @@ impl Vocabulary<'_> {
         let ids = self.ids();
         // Every way to put a token together from two others; the best score first, then the longest left part.
         let mut merges: Vec<(f32, &str, &str)> = Vec::new();
-        for (token, score) in self.tokens.iter().zip(scores).enumerate().filter(|(id, _)| self.kind(*id) == 1).map(|(_, t)| t) {
+        for (token, score) in
+            self.tokens.iter().zip(scores).enumerate().filter(|(id, _)| self.kind(*id) == 1).map(|(_, t)| t)
+        {
             let parts = token.char_indices().skip(1).map(|(at, _)| token.split_at(at));
-            merges.extend(parts.filter(|(a, b)| ids.contains_key(a) && ids.contains_key(b)).map(|(a, b)| (*score, a, b)));
+            merges
+                .extend(parts.filter(|(a, b)| ids.contains_key(a) && ids.contains_key(b)).map(|(a, b)| (*score, a, b)));
         }
         merges.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.len().cmp(&a.1.len())));
         let pairs: Vec<(&str, &str)> = merges.into_iter().map(|(_, a, b)| (a, b)).collect();

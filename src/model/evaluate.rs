@@ -108,7 +108,11 @@ impl TargetModel {
                 monitor.check()?;
                 let mut rows = original.kept.clone();
                 apply(patch, &mut rows, width, n_ctx, skip_first)?;
-                let patched = self.inference().run(self.weights(), ids, Pass { replace: Some((hook, &rows)), ..Pass::default() })?;
+                let patched = self.inference().run(
+                    self.weights(),
+                    ids,
+                    Pass { replace: Some((hook, &rows)), ..Pass::default() },
+                )?;
                 let (sum, kl) = self.with_rows(&original.hidden, |first, w| {
                     compare(first, Rows { data: &patched.hidden, ..first }, w, &targets)
                 });
@@ -130,7 +134,10 @@ impl TargetModel {
     pub fn rows_at(&self, contexts: &[u32], hook: &str, f: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
         self.hook_width(hook)?;
         for ids in contexts.chunks(self.batch()) {
-            f(&self.inference().run(self.weights(), ids, Pass { keep: Some(hook), stop: true, ..Pass::default() })?.kept)?;
+            f(&self
+                .inference()
+                .run(self.weights(), ids, Pass { keep: Some(hook), stop: true, ..Pass::default() })?
+                .kept)?;
         }
         Ok(())
     }

@@ -217,7 +217,8 @@ fn embedded(weights: &Weights, ids: &[u32], n_ctx: usize, d: usize) -> Vec<f32> 
         match &weights.w_pos {
             Some(w_pos) => {
                 let position = place % n_ctx * d;
-                resid.extend(token.iter().zip(&w_pos[position..position + d]).map(|(token, position)| token + position));
+                resid
+                    .extend(token.iter().zip(&w_pos[position..position + d]).map(|(token, position)| token + position));
             }
             None => resid.extend(token),
         }

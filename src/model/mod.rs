@@ -59,13 +59,7 @@ struct Inner {
 
 impl TargetModel {
     /// A model of these parts.
-    pub fn new(
-        name: String,
-        config: Config,
-        weights: Weights,
-        tokenizer: Tokenizer,
-        history: Vec<HistoryRow>,
-    ) -> Self {
+    pub fn new(name: String, config: Config, weights: Weights, tokenizer: Tokenizer, history: Vec<HistoryRow>) -> Self {
         let (digest, inference) = (OnceLock::new(), OnceLock::new());
         TargetModel(Arc::new(Inner { name, config, weights, tokenizer, history, digest, inference }))
     }

@@ -39,9 +39,8 @@ impl Heads {
     /// Query, key and value of one head in one context: views `[n_ctx, width]` into the packed rows.
     fn parts<'a>(&self, context: &'a [f32], head: usize) -> [View<'a>; 3] {
         let shared = head / (self.n_heads / self.n_kv_heads);
-        [head, self.n_heads + shared, self.n_heads + self.n_kv_heads + shared].map(|place| {
-            View::strided(&context[place * self.width..], self.n_ctx, self.width, self.packed())
-        })
+        [head, self.n_heads + shared, self.n_heads + self.n_kv_heads + shared]
+            .map(|place| View::strided(&context[place * self.width..], self.n_ctx, self.width, self.packed()))
     }
 
     /// The causal attention pattern `[n_ctx, n_ctx]` of one head.

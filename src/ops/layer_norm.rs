@@ -27,7 +27,9 @@ fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
 pub fn layer_norm(x: Rows<'_>, weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
     let d = x.d;
     out.par_chunks_mut(CHUNK * d).zip(x.data.par_chunks(CHUNK * d)).for_each(|(out, x)| {
-        out.chunks_exact_mut(d).zip(x.chunks_exact(d)).for_each(|(out, row)| normalize(row, weight, bias, epsilon, out));
+        out.chunks_exact_mut(d)
+            .zip(x.chunks_exact(d))
+            .for_each(|(out, row)| normalize(row, weight, bias, epsilon, out));
     });
 }
 

@@ -15,7 +15,8 @@ use crate::host::remember::{self, key, resolved};
 use crate::host::session::{Session, session};
 use crate::host::value::{from_json, to_script};
 use crate::model::{
-    self as core, GenerateOptions, HistoryRow, LoadOptions, LossOptions, TargetModel as Core, TrainOptions, files, ngram,
+    self as core, GenerateOptions, HistoryRow, LoadOptions, LossOptions, TargetModel as Core, TrainOptions, files,
+    ngram,
 };
 use crate::report::table::{Table, Value};
 use crate::store;
@@ -56,6 +57,11 @@ fn load_model(session: &Session, name_or_path: &str, options: &LoadOptions) -> R
     }
     let model = match name_or_path.strip_prefix("hf:") {
         Some(name) => hub::load(name, options)?,
+        None if options.revision.is_some() => {
+            return Err(
+                Error::new(Code::OutOfRange, "only names of the hub have a `revision`").fact("given", name_or_path)
+            );
+        }
         None => core::load::path(&session.inside(name_or_path)?, options)?,
     };
     session.record_input(name_or_path, model.digest()?);

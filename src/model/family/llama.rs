@@ -31,11 +31,7 @@ pub const HUGGING_FACE: Names = Names {
     unembedding: "lm_head",
     final_norm: "model.norm",
     norms: ["model.layers.{}.input_layernorm", "model.layers.{}.post_attention_layernorm"],
-    qkv: [
-        "model.layers.{}.self_attn.q_proj",
-        "model.layers.{}.self_attn.k_proj",
-        "model.layers.{}.self_attn.v_proj",
-    ],
+    qkv: ["model.layers.{}.self_attn.q_proj", "model.layers.{}.self_attn.k_proj", "model.layers.{}.self_attn.v_proj"],
     o: "model.layers.{}.self_attn.o_proj",
     mlp: ["model.layers.{}.mlp.gate_proj", "model.layers.{}.mlp.up_proj", "model.layers.{}.mlp.down_proj"],
     interleaved: false,
@@ -134,7 +130,10 @@ pub fn read(config: &Config, tensors: &mut Tensors, names: &Names) -> Result<Wei
         }
         let all = config.d_qkv();
         if !biases.is_empty() && biases.len() != all {
-            return Err(Error::new(Code::DamagedFile, format!("not all biases of attention are there in layer {layer}")));
+            return Err(Error::new(
+                Code::DamagedFile,
+                format!("not all biases of attention are there in layer {layer}"),
+            ));
         }
         blocks.push(Block {
             ln: norm(tensors, &at(names.norms[0]), d, false)?,

@@ -20,7 +20,8 @@ pub fn config(json: &Json<'_>, tensors: &Tensors) -> Result<Config> {
     let &[d_vocab, d_model] = tensors.shape("embed.W_E")? else { return Err(odd("embed.W_E")) };
     let &[n_ctx, _] = tensors.shape("pos_embed.W_pos")? else { return Err(odd("pos_embed.W_pos")) };
     let &[n_heads, _, d_head] = tensors.shape("blocks.0.attn.W_Q")? else { return Err(odd("blocks.0.attn.W_Q")) };
-    let d_mlp = if tensors.has("blocks.0.mlp.W_in") { tensors.shape("blocks.0.mlp.W_in")?.last().copied() } else { None };
+    let d_mlp =
+        if tensors.has("blocks.0.mlp.W_in") { tensors.shape("blocks.0.mlp.W_in")?.last().copied() } else { None };
     let normalization = json.text("normalization_type").or_else(|| json.text("normalization")).unwrap_or("LN");
     let positions = json.text("positional_embedding_type").unwrap_or("standard");
     if !["LN", "LNPre"].contains(&normalization) || positions != "standard" {
@@ -105,7 +106,10 @@ pub fn read(config: &Config, tensors: &mut Tensors) -> Result<Weights> {
                     _ => None,
                 },
                 w_in: Linear { w: tensors.take(&at("mlp.W_in"), &[d, m])?, b: bias(tensors, &at("mlp.b_in"), &[m])? },
-                w_out: Linear { w: tensors.take(&at("mlp.W_out"), &[m, d])?, b: bias(tensors, &at("mlp.b_out"), &[d])? },
+                w_out: Linear {
+                    w: tensors.take(&at("mlp.W_out"), &[m, d])?,
+                    b: bias(tensors, &at("mlp.b_out"), &[d])?,
+                },
                 mid: if tensors.has(&at("mlp.ln.w")) { Some(norm(tensors, &at("mlp.ln"), m)?) } else { None },
             }),
         };
@@ -153,7 +157,8 @@ pub fn write(config: &Config, weights: &Weights) -> Vec<Named> {
         let mut from = 0;
         for (part, heads) in [("Q", config.n_heads), ("K", config.n_kv_heads()), ("V", config.n_kv_heads())] {
             let to = from + heads * w;
-            let heads_of: Vec<f32> = rows[from * d..to * d].chunks_exact(w * d).flat_map(|head| transposed(head, d)).collect();
+            let heads_of: Vec<f32> =
+                rows[from * d..to * d].chunks_exact(w * d).flat_map(|head| transposed(head, d)).collect();
             put(at(&format!("attn.W_{part}")), &[heads, d, w], Some(&heads_of));
             put(at(&format!("attn.b_{part}")), &[heads, w], block.qkv.b.as_ref().map(|b| &b[from..to]));
             from = to;

@@ -182,7 +182,7 @@ fn tokenizer(m: &Metadata<'_>, d_vocab: usize) -> Result<(String, crate::corpus:
         }
         other => return Err(unsupported(m.name, "tokenizer.ggml.model", other, "gpt2, llama")),
     };
-    let id = |key: &str| Ok::<_, crate::error::Error>(m.size_if(key)?.map(|id| id as u32));
+    let id = |key: &str| Ok::<_, crate::error::Error>(m.size_if(key)?.map(|id| u32::try_from(id).unwrap_or(u32::MAX)));
     let (bos, eos) = (id("tokenizer.ggml.bos_token_id")?, id("tokenizer.ggml.eos_token_id")?);
     // llama.cpp's defaults for files that do not say.
     let begins = m.flag("tokenizer.ggml.add_bos_token").unwrap_or(kind == "llama");

@@ -16,7 +16,8 @@ pub struct Json<'a> {
 
 impl Json<'_> {
     fn wrong(&self, key: &str, expected: &str) -> Error {
-        let given = self.value.get(key).map_or_else(|| "nothing".to_string(), |v| v.to_string().chars().take(60).collect());
+        let given =
+            self.value.get(key).map_or_else(|| "nothing".to_string(), |v| v.to_string().chars().take(60).collect());
         damaged(self.file, format!("`{key}` is {given}, not {expected}"))
     }
 

@@ -35,7 +35,10 @@ pub fn checked(file: &str, bos: Option<u32>, separator: Option<u32>, from: &str,
 /// As [`checked`].
 pub fn of_folder(dir: &Path, config: &Value, id: &dyn Fn(&str) -> Option<u32>, d_vocab: usize) -> Result<Marks> {
     // Llama 3 lists several ends.
-    let number = |key: &str| config[key].as_u64().or_else(|| config[key][0].as_u64()).map(|id| id as u32);
+    let number = |key: &str| {
+        let id = config[key].as_u64().or_else(|| config[key][0].as_u64());
+        id.map(|id| u32::try_from(id).unwrap_or(u32::MAX))
+    };
     if let (bos, eos, true) = (number("bos_token_id"), number("eos_token_id"), config.is_object())
         && (bos.is_some() || eos.is_some())
     {

@@ -37,6 +37,12 @@ pub struct LoadOptions {
     pub n_ctx: Option<usize>,
     /// Whether a token begins every context; the family's convention by default.
     pub prepend_bos: Option<bool>,
+    /// A name in place of the folder's.
+    #[serde(skip)]
+    pub name: Option<String>,
+    /// Where the tokenizer is, when the folder has none.
+    #[serde(skip)]
+    pub tokenizer: Option<PathBuf>,
 }
 
 /// A model as a family's file makes it.
@@ -53,16 +59,8 @@ struct Parts {
 /// # Errors
 /// `missing-file`, `damaged-file`, `shape-mismatch`, `unsupported`, `out-of-range` for sizes that make no transformer.
 pub fn path(path: &Path, options: &LoadOptions) -> Result<TargetModel> {
-    from(path, None, options)
-}
-
-/// As [`path`], with another folder for the tokenizer where the model's has none.
-///
-/// # Errors
-/// As [`path`].
-pub fn from(path: &Path, tokenizer: Option<&Path>, options: &LoadOptions) -> Result<TargetModel> {
     if path.is_dir() {
-        return dir(path, tokenizer, options);
+        return dir(path, options);
     }
     let beside = path.parent().unwrap_or(Path::new("."));
     match path.extension().and_then(|e| e.to_str()) {
@@ -72,8 +70,8 @@ pub fn from(path: &Path, tokenizer: Option<&Path>, options: &LoadOptions) -> Res
             let tensors = open(path)?;
             let config = if beside.join("config.json").is_file() { config(beside)? } else { Value::Null };
             match transformer_lens::is(&tensors) {
-                true => lens(path, beside, tokenizer, &config, tensors, options),
-                false => hugging_face(beside, tokenizer, config, Some(tensors), options),
+                true => lens(path, beside, &config, tensors, options),
+                false => hugging_face(beside, config, Some(tensors), options),
             }
         }
         _ => Err(Error::new(Code::Unsupported, format!("cannot read `{}` as a model", path.display()))
@@ -81,7 +79,7 @@ pub fn from(path: &Path, tokenizer: Option<&Path>, options: &LoadOptions) -> Res
     }
 }
 
-fn dir(dir: &Path, tokenizer: Option<&Path>, options: &LoadOptions) -> Result<TargetModel> {
+fn dir(dir: &Path, options: &LoadOptions) -> Result<TargetModel> {
     let with = |extensions: &[&str]| {
         let entries = dir.read_dir().into_iter().flatten().filter_map(|entry| entry.ok().map(|entry| entry.path()));
         let is = |path: &PathBuf| path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x));
@@ -98,13 +96,13 @@ fn dir(dir: &Path, tokenizer: Option<&Path>, options: &LoadOptions) -> Result<Ta
         return with_options(files::load_dir(dir)?, options);
     }
     if config.get("model_type").is_some() {
-        return hugging_face(dir, tokenizer, config, None, options);
+        return hugging_face(dir, config, None, options);
     }
     // TransformerLens' own repositories keep the last of several checkpoints as `*final.pth`.
     let all = with(&["pth", "pt", "safetensors"]);
     let is_last = |path: &&PathBuf| path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("final"));
     match (all.iter().find(is_last), all.as_slice()) {
-        (Some(one), _) | (None, [one]) => lens(one, dir, tokenizer, &config, open(one)?, options),
+        (Some(one), _) | (None, [one]) => lens(one, dir, &config, open(one)?, options),
         (None, []) if !named => Err(no_model(dir, "neither a config.json nor weights")),
         _ => Err(no_model(dir, &format!("{} files of weights and none that ends in `final`", all.len()))),
     }
@@ -118,49 +116,40 @@ fn open(path: &Path) -> Result<Tensors> {
     }
 }
 
-fn lens(
-    path: &Path,
-    dir: &Path,
-    tokenizer: Option<&Path>,
-    config: &Value,
-    mut tensors: Tensors,
-    options: &LoadOptions,
-) -> Result<TargetModel> {
+fn lens(path: &Path, dir: &Path, config: &Value, mut tensors: Tensors, options: &LoadOptions) -> Result<TargetModel> {
     let json = Json { file: "config.json", value: config };
     let read_config = transformer_lens::config(&json, &tensors)?;
     read_config.check()?;
     let weights = transformer_lens::read(&read_config, &mut tensors)?;
-    let tokenizer = tokenizer_of(dir, tokenizer, config, &read_config).map_err(|error| match json.text("tokenizer_name") {
-        Some(name) if error.code == Code::MissingFile => error.help(format!("put the tokenizer.json of `{name}` there")),
-        _ => error,
-    })?;
+    let tokenizer =
+        tokenizer_of(dir, options, config, &read_config).map_err(|error| match json.text("tokenizer_name") {
+            Some(name) if error.code == Code::MissingFile => {
+                error.help(format!("put the tokenizer.json of `{name}` there"))
+            }
+            _ => error,
+        })?;
     // Files are called `model_final.pth`: it is the folder that has the name.
     let named = dir.file_name().or(path.file_stem());
     let name = named.unwrap_or_default().to_string_lossy().into_owned();
     finish(Parts { name, config: read_config, weights, tokenizer }, options)
 }
 
-fn hugging_face(
-    dir: &Path,
-    tokenizer: Option<&Path>,
-    config: Value,
-    tensors: Option<Tensors>,
-    options: &LoadOptions,
-) -> Result<TargetModel> {
+fn hugging_face(dir: &Path, config: Value, tensors: Option<Tensors>, options: &LoadOptions) -> Result<TargetModel> {
     let json = Json { file: "config.json", value: &config };
     let member = family::find(&json)?;
     let read_config = (member.config)(&json)?;
     read_config.check()?;
     let mut tensors = tensors.map_or_else(|| safetensors::open_dir(dir), Ok)?;
     let weights = (member.read)(&read_config, &mut tensors)?;
-    let tokenizer = tokenizer_of(dir, tokenizer, &config, &read_config)?;
+    let tokenizer = tokenizer_of(dir, options, &config, &read_config)?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
     finish(Parts { name, config: read_config, weights, tokenizer }, options)
 }
 
 /// The tokenizer of a folder, or of another one where it has none.
-fn tokenizer_of(dir: &Path, other: Option<&Path>, config: &Value, of: &Config) -> Result<Tokenizer> {
-    let place = other.filter(|_| !dir.join("tokenizer.json").is_file()).unwrap_or(dir);
+fn tokenizer_of(dir: &Path, options: &LoadOptions, config: &Value, of: &Config) -> Result<Tokenizer> {
+    let other = options.tokenizer.as_deref().filter(|_| !dir.join("tokenizer.json").is_file());
+    let place = other.unwrap_or(dir);
     let bytes = read(&place.join("tokenizer.json"))?;
     Tokenizer::from_foreign(&bytes, |id| marks::of_folder(place, config, id, of.d_vocab))
 }
@@ -207,7 +196,8 @@ fn finish(mut parts: Parts, options: &LoadOptions) -> Result<TargetModel> {
         architecture.marks = Some(parts.tokenizer.marks().clone());
         architecture.revision.clone_from(&options.revision);
     }
-    Ok(TargetModel::new(parts.name, parts.config, parts.weights, parts.tokenizer, Vec::new()))
+    let name = options.name.clone().unwrap_or(parts.name);
+    Ok(TargetModel::new(name, parts.config, parts.weights, parts.tokenizer, Vec::new()))
 }
 
 /// A model of ours with the options applied.

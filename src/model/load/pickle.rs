@@ -295,7 +295,10 @@ impl Described {
         let mut place = vec![0usize; self.shape.len()];
         let mut values = Vec::with_capacity(count);
         for _ in 0..count {
-            let at = place.iter().zip(&self.strides).try_fold(self.offset, |sum, (i, s)| sum.checked_add(i.checked_mul(*s)?));
+            let at = place
+                .iter()
+                .zip(&self.strides)
+                .try_fold(self.offset, |sum, (i, s)| sum.checked_add(i.checked_mul(*s)?));
             values.push(*at.and_then(|at| all.get(at)).ok_or(strided)?);
             for (i, d) in place.iter_mut().zip(&self.shape).rev() {
                 *i += 1;
