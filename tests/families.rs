@@ -111,8 +111,8 @@ fn centered_models_say_the_same() -> Result<()> {
     }
     let refused = load::path(&folder("llama"), &center).map(|_| ()).expect_err("an error");
     assert_eq!(refused.code, Code::Unsupported);
-    let own = TargetModel::load("sotu-1l", &LoadOptions::default())?;
-    let centered = TargetModel::load("sotu-1l", &center)?;
+    let own = TargetModel::load("sotu-1l")?;
+    let centered = TargetModel::load_with("sotu-1l", &center)?;
     let ids: Vec<u32> = (0..30).collect();
     close("sotu-1l", &logits(&centered, &ids)?, &logits(&own, &ids)?, 1e-4);
     assert_ne!(own.digest()?, centered.digest()?);

@@ -4,9 +4,7 @@ use candle_core::{Device, Tensor, Var};
 use saerun::corpus::{Corpus, Tokenizer};
 use saerun::error::{Code, Result};
 use saerun::model::transformer::{Parameters, Role, Then, forward};
-use saerun::model::{
-    ActFn, Architecture, Config, LoadOptions, LossOptions, Patch, TargetModel, TrainOptions, files, ngram, train,
-};
+use saerun::model::{ActFn, Architecture, Config, LossOptions, Patch, TargetModel, TrainOptions, files, ngram, train};
 use saerun::ops::Rows;
 use saerun::ops::attention::{Heads, attention, attention_gradient};
 use saerun::ops::cross_entropy::{NO_TARGET, compare, cross_entropy, cross_entropy_gradient};
@@ -358,10 +356,7 @@ fn files_round_trip_and_damage_is_an_error() -> Result<()> {
     assert_eq!(damaged(&config.1, &weights.1, b"[]"), Code::DamagedFile);
     let other = String::from_utf8_lossy(&config.1).replace("\"d_mlp\": 32", "\"d_mlp\": 33");
     assert_eq!(damaged(other.as_bytes(), &weights.1, &tokenizer.1), Code::ShapeMismatch);
-    assert_eq!(
-        TargetModel::load("no such model", &LoadOptions::default()).map(|_| ()).expect_err("an error").code,
-        Code::MissingFile
-    );
+    assert_eq!(TargetModel::load("no such model").map(|_| ()).expect_err("an error").code, Code::MissingFile);
     Ok(())
 }
 

@@ -143,7 +143,8 @@ mod with {
         let mut all = starting(files, "tokenizer");
         all.extend(starting(files, "special_tokens_map.json"));
         all.extend(starting(files, "config.json"));
-        let ending = |end: &str| files.iter().filter(|file| !file.contains('/') && file.ends_with(end)).cloned();
+        let ending =
+            |end: &'static str| files.iter().filter(move |file| !file.contains('/') && file.ends_with(end)).cloned();
         let whole: BTreeSet<String> = ending(".safetensors").chain(ending(".safetensors.index.json")).collect();
         let lens: Vec<String> = ending("final.pth").collect();
         match (lens.is_empty(), whole.is_empty()) {

@@ -4,8 +4,8 @@
 //! [`Config`] says how to run it, [`weights::Weights`] holds the values, and one forward pass runs them all, with hooks by
 //! TransformerLens names. The formats in which weights come lie in `load/`.
 //!
-//! The crate candle-mi offers hooked models of these families too. It is not used: it needs another version of candle and its own
-//! download client, and its forward passes are candle tensors, where these kernels are several times faster and fix their bits.
+//! The crate candle-mi has hooked models too, under the same names. It is not used: it knows no GPT-2, GPT-NeoX, TransformerLens weights
+//! or `.gguf`, brings tokio and a download client into every build, and computes in tensors where saerun has kernels that fix their bits.
 
 pub mod architecture;
 mod autograd;
@@ -68,7 +68,15 @@ impl TargetModel {
     ///
     /// # Errors
     /// Those of [`load::path`].
-    pub fn load(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
+    pub fn load(name_or_path: &str) -> Result<Self> {
+        TargetModel::load_with(name_or_path, &LoadOptions::default())
+    }
+
+    /// As [`TargetModel::load`], with options.
+    ///
+    /// # Errors
+    /// Those of [`load::path`].
+    pub fn load_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         match embedded::load(name_or_path) {
             Some(model) => load::with_options(model?, options),
             None => load::path(std::path::Path::new(name_or_path), options),

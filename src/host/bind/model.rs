@@ -53,7 +53,7 @@ fn from_entry(entry: &store::Entry) -> Result<Core> {
 /// Loads by name, from the hub, or from the project.
 fn load_model(session: &Session, name_or_path: &str, options: &LoadOptions) -> Result<Core> {
     if core::list().iter().any(|(name, _)| *name == name_or_path) {
-        return Core::load(name_or_path, options);
+        return Core::load_with(name_or_path, options);
     }
     let model = match name_or_path.strip_prefix("hf:") {
         Some(name) => hub::load(name, options)?,
@@ -128,7 +128,7 @@ pub mod model {
     pub fn list() -> Array {
         let row = |(name, c): (&str, core::Config)| {
             from_json(&json!({
-                "name": name, "architecture": "saerun", "d_model": c.d_model, "n_layers": c.n_layers, "d_vocab": c.d_vocab,
+                "name": name, "architecture": c.architecture.family.name(), "d_model": c.d_model, "n_layers": c.n_layers, "d_vocab": c.d_vocab,
                 "trained_on": c.trained_on, "ce_loss": c.ce_loss,
             }))
         };
