@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod docs;
 mod hub;
 mod jail;
+mod model_source;
 pub mod options;
 pub mod preflight;
 pub mod raise;

@@ -8,11 +8,11 @@ use crate::activations::{Activations, Harvest, HarvestOptions, Store};
 use crate::corpus::Corpus as CoreCorpus;
 use crate::error::{Code, Error, Result};
 use crate::host::bind::language;
-use crate::host::hub;
+use crate::host::model_source;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
-use crate::host::session::{Session, session};
+use crate::host::session::session;
 use crate::host::value::{from_json, to_script};
 use crate::model::{
     self as core, GenerateOptions, HistoryRow, LoadOptions, LossOptions, TargetModel as Core, TrainOptions, files,
@@ -48,24 +48,6 @@ fn from_entry(entry: &store::Entry) -> Result<Core> {
     let history: Vec<HistoryRow> = serde_json::from_slice(&read(HISTORY)?)
         .map_err(|e| Error::new(Code::DamagedFile, "a cached history is damaged").fact("reason", e))?;
     Ok(model.with_history(history))
-}
-
-/// Loads by name, from the hub, or from the project.
-fn load_model(session: &Session, name_or_path: &str, options: &LoadOptions) -> Result<Core> {
-    if core::list().iter().any(|(name, _)| *name == name_or_path) {
-        return Core::load_with(name_or_path, options);
-    }
-    let model = match name_or_path.strip_prefix("hf:") {
-        Some(name) => hub::load(name, options)?,
-        None if options.revision.is_some() => {
-            return Err(
-                Error::new(Code::OutOfRange, "only names of the hub have a `revision`").fact("given", name_or_path)
-            );
-        }
-        None => core::load::path(&session.inside(name_or_path)?, options)?,
-    };
-    session.record_input(name_or_path, model.digest()?);
-    Ok(model)
 }
 
 /// Trains, or takes what the same call trained before.
@@ -172,7 +154,7 @@ pub mod model {
     #[rhai_fn(name = "load", return_raw)]
     pub fn load_with(ctx: NativeCallContext, name_or_path: &str, options: Map) -> Raised<TargetModel> {
         let options: LoadOptions = Options::new("model::load", options).read().at(&ctx)?;
-        load_model(&session(&ctx), name_or_path, &options).at(&ctx)
+        model_source::load(&session(&ctx), name_or_path, &options).at(&ctx)
     }
 
     /// Trains a target model: a decoder-only transformer with its own byte-level BPE. Remembered by content and resumable.
