@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::file::{Dtype, Header};
 use crate::corpus::Corpus;
 use crate::error::{Code, Error, Result};
-use crate::model::{CONTEXTS, TargetModel};
+use crate::model::TargetModel;
 use crate::progress::Monitor;
 use crate::rng::Rng;
 
-/// Contexts of a part: whole batches, so that the parts change no bit. At 128 tokens a context, 400,000 tokens.
-const PART: usize = 64 * CONTEXTS;
+/// Batches of a part: whole ones, so that the parts change no bit. About 400,000 tokens.
+const PART: usize = 64;
 
 /// What `m.activations` takes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl Harvest {
 
     /// How many parts the work has; each may be done, and its rows be safe on the disk, before the next begins.
     pub fn parts(&self) -> usize {
-        (self.contexts.len() / self.header.n_ctx).div_ceil(PART)
+        self.contexts.len().div_ceil(PART * self.model.batch())
     }
 
     /// The order of rows: a uniform permutation over all of them, not a shuffle within a buffer.
@@ -121,9 +121,10 @@ impl Harvest {
         let header = self.header.to_bytes();
         let (start, rows) = file.split_at_mut(header.len());
         start.copy_from_slice(&header);
-        let each = PART * self.header.n_ctx;
+        let each = PART * self.model.batch();
         let contexts = &self.contexts[part * each..self.contexts.len().min((part + 1) * each)];
-        self.fill_rows(contexts, places, part * PART * self.rows_a_context(), rows, monitor)
+        let before = part * each / self.header.n_ctx * self.rows_a_context();
+        self.fill_rows(contexts, places, before, rows, monitor)
     }
 
     fn permutation(&self, contexts: &[u32], order: &str) -> Vec<u32> {

@@ -3,6 +3,7 @@
 mod embedded;
 mod read;
 mod tokenizer;
+mod vocabulary;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -13,7 +14,8 @@ use crate::error::{Code, Error, Result};
 use crate::rng::Rng;
 
 pub use embedded::{Embedded, list};
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Marks, Tokenizer};
+pub use vocabulary::Vocabulary;
 
 /// The line that separates documents in a text file, and the token that begins every context.
 pub const DOCUMENT_MARKER: &str = "<|endoftext|>";

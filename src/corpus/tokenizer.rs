@@ -1,8 +1,9 @@
-//! Byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2), by the tokenizers crate.
+//! Byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2), and the tokenizers of other models, by the tokenizers crate.
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -15,11 +16,34 @@ use crate::error::{Code, Error, Result};
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Arc<Inner>,
-    bos: u32,
+    marks: Marks,
+}
+
+/// The tokens that are not text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Marks {
+    /// The token that begins every context, if one does. Token 0 is a token like any other.
+    pub bos: Option<u32>,
+    /// The token that follows every document.
+    pub separator: u32,
+    /// Where this is written.
+    pub from: String,
 }
 
 fn failed(error: tokenizers::Error) -> Error {
     Error::new(Code::Internal, "the tokenizer failed").fact("reason", error)
+}
+
+/// The library panics on JSON that ends too early in some places, and on a damaged table of precompiled characters: look first.
+fn parse(json: &[u8]) -> Result<Inner> {
+    let damaged =
+        |why: &dyn std::fmt::Display| Error::new(Code::DamagedFile, "not a tokenizer.json").fact("reason", why);
+    let whole: serde_json::Value = serde_json::from_slice(json).map_err(|e| damaged(&e))?;
+    if whole["normalizer"].to_string().contains("\"Precompiled\"") {
+        return Err(Error::new(Code::Unsupported, "a tokenizer with a precompiled normalizer"));
+    }
+    Inner::from_bytes(json).map_err(|e| damaged(&e))
 }
 
 impl Tokenizer {
@@ -56,20 +80,38 @@ impl Tokenizer {
     }
 
     fn wrap(inner: Inner) -> Result<Self> {
-        let bos = inner
+        let marker = inner
             .token_to_id(DOCUMENT_MARKER)
             .ok_or_else(|| Error::new(Code::Unsupported, format!("the tokenizer has no token {DOCUMENT_MARKER}")))?;
-        Ok(Tokenizer { inner: Arc::new(inner), bos })
+        let marks = Marks { bos: Some(marker), separator: marker, from: DOCUMENT_MARKER.to_string() };
+        Ok(Tokenizer { inner: Arc::new(inner), marks })
     }
 
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json` of ours.
     ///
     /// # Errors
-    /// `damaged-file` when it is none.
+    /// `damaged-file` when it is none, `unsupported` when it lacks the marker.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let inner = Inner::from_bytes(json)
-            .map_err(|e| Error::new(Code::DamagedFile, "not a tokenizer.json").fact("reason", e))?;
-        Tokenizer::wrap(inner)
+        Tokenizer::wrap(parse(json)?)
+    }
+
+    /// Reads a `tokenizer.json` of another tool; `marks` finds its marks with a look-up of ids by token.
+    ///
+    /// # Errors
+    /// `damaged-file` when it is none, and what `marks` returns.
+    pub fn from_foreign(
+        json: &[u8],
+        marks: impl FnOnce(&dyn Fn(&str) -> Option<u32>) -> Result<Marks>,
+    ) -> Result<Self> {
+        let inner = parse(json)?;
+        let marks = marks(&|token| inner.token_to_id(token))?;
+        Ok(Tokenizer { inner: Arc::new(inner), marks })
+    }
+
+    /// The same tokenizer with or without a token at the beginning of every context.
+    pub fn with_bos(&self, bos: Option<u32>, from: &str) -> Self {
+        let marks = Marks { bos, separator: self.marks.separator, from: from.to_string() };
+        Tokenizer { inner: self.inner.clone(), marks }
     }
 
     /// The `tokenizer.json`.
@@ -85,9 +127,29 @@ impl Tokenizer {
         self.inner.get_vocab_size(true)
     }
 
-    /// The token that begins every context and separates documents.
-    pub fn bos(&self) -> u32 {
-        self.bos
+    /// One more than the highest id of a token.
+    pub fn id_bound(&self) -> usize {
+        self.inner.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
+    }
+
+    /// The text of a token, as the vocabulary has it.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The tokens that are not text.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// The token that begins every context, if one does.
+    pub fn bos(&self) -> Option<u32> {
+        self.marks.bos
+    }
+
+    /// The token that follows every document.
+    pub fn separator(&self) -> u32 {
+        self.marks.separator
     }
 
     /// The tokens of a text; no token is added.
@@ -98,14 +160,14 @@ impl Tokenizer {
         Ok(self.inner.encode_fast(text, false).map_err(failed)?.get_ids().to_vec())
     }
 
-    /// All documents in order, each followed by [`Tokenizer::bos`].
+    /// All documents in order, each followed by [`Tokenizer::separator`].
     ///
     /// # Errors
     /// `internal` when the library fails.
     pub fn stream(&self, corpus: &Corpus) -> Result<Vec<u32>> {
         let encode = |document: &String| {
             let mut ids = self.encode(document)?;
-            ids.push(self.bos);
+            ids.push(self.marks.separator);
             Ok(ids)
         };
         let documents: Vec<Vec<u32>> = corpus.documents().par_iter().map(encode).collect::<Result<_>>()?;

@@ -8,7 +8,7 @@ use crate::ops::Rows;
 use crate::ops::attention::{Heads, attention, attention_gradient};
 use crate::ops::cross_entropy::{cross_entropy, cross_entropy_gradient};
 use crate::ops::gelu::{gelu, gelu_gradient};
-use crate::ops::layer_norm::{layer_norm, layer_norm_gradient};
+use crate::ops::layer_norm::{EPSILON, layer_norm, layer_norm_gradient};
 use crate::ops::linear::{linear, linear_gradient};
 
 /// The values of a contiguous f32 tensor in CPU memory.
@@ -92,7 +92,7 @@ impl CustomOp3 for LayerNorm {
     ) -> Result<(CpuStorage, Shape)> {
         let x = rows(values(x, lx)?, lx.shape())?;
         let mut out = vec![0.0; x.data.len()];
-        layer_norm(x, values(w, lw)?, values(b, lb)?, &mut out);
+        layer_norm(x, values(w, lw)?, values(b, lb)?, EPSILON, &mut out);
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 
@@ -138,7 +138,7 @@ impl CustomOp1 for Attention {
 
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, _) = layout.shape().dims2()?;
-        Ok((CpuStorage::F32(attention(values(qkv, layout)?, self.0)), (n, self.0.d).into()))
+        Ok((CpuStorage::F32(attention(values(qkv, layout)?, self.0)), (n, self.0.d()).into()))
     }
 
     fn bwd(&self, qkv: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::TargetModel;
-use super::autograd::with_values;
 use super::inference::Pass;
 use crate::corpus::Corpus;
 use crate::error::Result;
@@ -11,8 +10,11 @@ use crate::ops::Rows;
 use crate::ops::cross_entropy::{NO_TARGET, compare, cross_entropy};
 use crate::progress::Monitor;
 
-/// Contexts a forward pass.
-pub(crate) const CONTEXTS: usize = 48;
+/// Contexts a forward pass, when they are short.
+const CONTEXTS: usize = 48;
+
+/// Positions a forward pass at most, when contexts are long.
+const POSITIONS: usize = CONTEXTS * 128;
 
 /// What `m.ce_loss` takes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -54,7 +56,7 @@ pub struct PatchedLosses {
     pub ce_loss: f64,
     /// One score a patch, in order.
     pub patched: Vec<PatchScore>,
-    /// For each batch of [`CONTEXTS`] contexts the mean cross-entropy as the model is, and with each patch.
+    /// For each batch (48 contexts, or fewer where they are long) the mean cross-entropy as the model is, and with each patch.
     pub batches: Vec<(f64, Vec<f64>)>,
 }
 
@@ -71,8 +73,8 @@ impl TargetModel {
         let (mut sum, mut count) = (0.0, 0);
         for (ids, targets) in self.batches(&contexts) {
             monitor.check()?;
-            let hidden = self.inference()?.run(ids, Pass::default())?.hidden;
-            let (s, c) = self.with_rows(&hidden, |h, w| cross_entropy(h, w, &targets))?;
+            let hidden = self.inference().run(self.weights(), ids, Pass::default())?.hidden;
+            let (s, c) = self.with_rows(&hidden, |h, w| cross_entropy(h, w, &targets));
             sum += s;
             count += c;
             monitor.update("m.ce_loss", count as u64, contexts.len() as u64, "");
@@ -100,8 +102,8 @@ impl TargetModel {
         for (ids, mut targets) in self.batches(contexts) {
             monitor.check()?;
             targets.chunks_exact_mut(n_ctx).for_each(|t| t[..skip_first.min(n_ctx)].fill(NO_TARGET));
-            let original = self.inference()?.run(ids, Pass { keep: Some(hook), ..Pass::default() })?;
-            let (sum, count) = self.with_rows(&original.hidden, |h, w| cross_entropy(h, w, &targets))?;
+            let original = self.inference().run(self.weights(), ids, Pass { keep: Some(hook), ..Pass::default() })?;
+            let (sum, count) = self.with_rows(&original.hidden, |h, w| cross_entropy(h, w, &targets));
             ce += sum;
             tokens += count;
             let scored = count.max(1) as f64;
@@ -110,10 +112,14 @@ impl TargetModel {
                 monitor.check()?;
                 let mut rows = original.kept.clone();
                 apply(patch, &mut rows, width, n_ctx, skip_first)?;
-                let patched = self.inference()?.run(ids, Pass { replace: Some((hook, &rows)), ..Pass::default() })?;
+                let patched = self.inference().run(
+                    self.weights(),
+                    ids,
+                    Pass { replace: Some((hook, &rows)), ..Pass::default() },
+                )?;
                 let (sum, kl) = self.with_rows(&original.hidden, |first, w| {
                     compare(first, Rows { data: &patched.hidden, ..first }, w, &targets)
-                })?;
+                });
                 score.0 += sum;
                 score.1 += kl;
                 batch.1.push(sum / scored);
@@ -133,23 +139,30 @@ impl TargetModel {
     /// `unknown-name` for the hook; what `f` returns.
     pub fn rows_at(&self, contexts: &[u32], hook: &str, f: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
         self.hook_width(hook)?;
-        for ids in contexts.chunks(CONTEXTS * self.config().n_ctx) {
-            f(&self.inference()?.run(ids, Pass { keep: Some(hook), stop: true, ..Pass::default() })?.kept)?;
+        for ids in contexts.chunks(self.batch()) {
+            f(&self
+                .inference()
+                .run(self.weights(), ids, Pass { keep: Some(hook), stop: true, ..Pass::default() })?
+                .kept)?;
         }
         Ok(())
     }
 
     /// Batches of whole contexts with their targets.
     fn batches<'a>(&'a self, contexts: &'a [u32]) -> impl Iterator<Item = (&'a [u32], Vec<u32>)> {
-        contexts.chunks(CONTEXTS * self.config().n_ctx).map(|ids| (ids, self.targets(ids)))
+        contexts.chunks(self.batch()).map(|ids| (ids, self.targets(ids)))
+    }
+
+    /// Positions of a batch: whole contexts.
+    pub(crate) fn batch(&self) -> usize {
+        let n_ctx = self.config().n_ctx;
+        (POSITIONS / n_ctx).clamp(1, CONTEXTS) * n_ctx
     }
 
     /// Calls `f` with hidden states and the unembedding as rows.
-    fn with_rows<R>(&self, hidden: &[f32], f: impl FnOnce(Rows<'_>, Rows<'_>) -> R) -> Result<R> {
-        let d = self.config().d_model;
-        Ok(with_values(&self.parameters().w_e, |w| {
-            f(Rows { data: hidden, n: hidden.len() / d, d }, Rows { data: w, n: w.len() / d, d })
-        })?)
+    fn with_rows<R>(&self, hidden: &[f32], f: impl FnOnce(Rows<'_>, Rows<'_>) -> R) -> R {
+        let unembedding = self.inference().unembedding(self.weights());
+        f(Rows { data: hidden, n: hidden.len() / unembedding.d, d: unembedding.d }, unembedding)
     }
 }
 

@@ -1,15 +1,27 @@
 //! Target models: the language models whose activations are read.
+//!
+//! A family of models is a member of [`Family`] and a file of `family/` that maps its names and shapes to one common form:
+//! [`Config`] says how to run it, [`weights::Weights`] holds the values, and one forward pass runs them all, with hooks by
+//! TransformerLens names. The formats in which weights come lie in `load/`.
+//!
+//! The crate candle-mi has hooked models too, under the same names. It is not used: it knows no GPT-2, GPT-NeoX, TransformerLens weights
+//! or `.gguf`, brings tokio and a download client into every build, and computes in tensors where saerun has kernels that fix their bits.
 
+pub mod architecture;
 mod autograd;
 pub mod config;
+mod describe;
 mod embedded;
 mod evaluate;
+mod family;
 pub mod files;
 mod generate;
 mod inference;
+pub mod load;
 pub mod ngram;
 pub mod train;
 pub mod transformer;
+pub mod weights;
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,14 +32,16 @@ use crate::error::{Code, Error, Result};
 use crate::ops::cross_entropy::NO_TARGET;
 use crate::rng::Rng;
 
+pub use architecture::{Architecture, Family};
 pub use config::{ActFn, Config};
 pub use embedded::list;
-pub(crate) use evaluate::CONTEXTS;
 pub use evaluate::{LossOptions, Patch, PatchScore, PatchedLosses};
 pub use generate::GenerateOptions;
 use inference::Inference;
+pub use load::LoadOptions;
 pub use train::{HistoryRow, TrainOptions, train};
 use transformer::Parameters;
+use weights::Weights;
 
 /// A target model with its tokenizer. Cheap to copy.
 #[derive(Clone)]
@@ -36,7 +50,7 @@ pub struct TargetModel(Arc<Inner>);
 struct Inner {
     name: String,
     config: Config,
-    parameters: Parameters<Tensor>,
+    weights: Weights,
     tokenizer: Tokenizer,
     history: Vec<HistoryRow>,
     digest: OnceLock<String>,
@@ -45,25 +59,27 @@ struct Inner {
 
 impl TargetModel {
     /// A model of these parts.
-    pub fn new(
-        name: String,
-        config: Config,
-        parameters: Parameters<Tensor>,
-        tokenizer: Tokenizer,
-        history: Vec<HistoryRow>,
-    ) -> Self {
+    pub fn new(name: String, config: Config, weights: Weights, tokenizer: Tokenizer, history: Vec<HistoryRow>) -> Self {
         let (digest, inference) = (OnceLock::new(), OnceLock::new());
-        TargetModel(Arc::new(Inner { name, config, parameters, tokenizer, history, digest, inference }))
+        TargetModel(Arc::new(Inner { name, config, weights, tokenizer, history, digest, inference }))
     }
 
-    /// An embedded model by name, or a saerun model folder.
+    /// An embedded model by name, or the weights at a path; see [`load::path`].
     ///
     /// # Errors
-    /// `missing-file`, `damaged-file`.
+    /// Those of [`load::path`].
     pub fn load(name_or_path: &str) -> Result<Self> {
+        TargetModel::load_with(name_or_path, &LoadOptions::default())
+    }
+
+    /// As [`TargetModel::load`], with options.
+    ///
+    /// # Errors
+    /// Those of [`load::path`].
+    pub fn load_with(name_or_path: &str, options: &LoadOptions) -> Result<Self> {
         match embedded::load(name_or_path) {
-            Some(model) => model,
-            None => files::load_dir(std::path::Path::new(name_or_path)),
+            Some(model) => load::with_options(model?, options),
+            None => load::path(std::path::Path::new(name_or_path), options),
         }
     }
 
@@ -77,9 +93,17 @@ impl TargetModel {
         &self.0.config
     }
 
-    /// Its parameters.
-    pub fn parameters(&self) -> &Parameters<Tensor> {
-        &self.0.parameters
+    /// Its weights.
+    pub fn weights(&self) -> &Weights {
+        &self.0.weights
+    }
+
+    /// Its parameters as tensors, for the readable path.
+    ///
+    /// # Errors
+    /// `unsupported` for another architecture than that of `model::train`.
+    pub fn parameters(&self) -> Result<Parameters<Tensor>> {
+        self.weights().parameters(self.config())
     }
 
     /// Its tokenizer.
@@ -88,13 +112,8 @@ impl TargetModel {
     }
 
     /// The model ready to run; made when first asked for.
-    fn inference(&self) -> Result<&Inference> {
-        if self.0.inference.get().is_none() {
-            let made = Inference::new(self.config(), self.parameters())?;
-            // Another thread may have been faster: its copy is the same.
-            let _ = self.0.inference.set(made);
-        }
-        self.0.inference.get().ok_or_else(|| Error::new(Code::Internal, "a model that cannot be made ready"))
+    fn inference(&self) -> &Inference {
+        self.0.inference.get_or_init(|| Inference::new(self.config(), self.weights()))
     }
 
     /// How its training went; empty for a loaded model.
@@ -105,14 +124,14 @@ impl TargetModel {
     /// The same model with the history of its training.
     pub fn with_history(self, history: Vec<HistoryRow>) -> Self {
         let (name, config) = (self.name().to_string(), self.config().clone());
-        TargetModel::new(name, config, self.parameters().clone(), self.tokenizer().clone(), history)
+        TargetModel::new(name, config, self.weights().clone(), self.tokenizer().clone(), history)
     }
 
     /// The same model with a held-out cross-entropy, nats a token, in its configuration.
     pub fn with_ce_loss(&self, ce_loss: f64) -> Self {
         let config = Config { ce_loss: Some(ce_loss), ..self.config().clone() };
-        let (parameters, tokenizer) = (self.parameters().clone(), self.tokenizer().clone());
-        TargetModel::new(self.name().to_string(), config, parameters, tokenizer, self.history().to_vec())
+        let (weights, tokenizer) = (self.weights().clone(), self.tokenizer().clone());
+        TargetModel::new(self.name().to_string(), config, weights, tokenizer, self.history().to_vec())
     }
 
     /// The names of its hooks.
@@ -128,7 +147,7 @@ impl TargetModel {
         transformer::hook_width(self.config(), hook)
     }
 
-    /// BLAKE3 of configuration, tokenizer and parameters, in hex.
+    /// BLAKE3 of configuration, tokenizer and weights, in hex.
     ///
     /// # Errors
     /// `internal` when a part cannot be read.
@@ -139,18 +158,16 @@ impl TargetModel {
         let mut hasher = blake3::Hasher::new();
         hasher.update(serde_json::to_string(self.config()).unwrap_or_default().as_bytes());
         hasher.update(self.tokenizer().to_json()?.as_bytes());
-        for parameter in self.parameters().list() {
-            autograd::with_values(parameter, |values| {
-                values.chunks(1 << 16).for_each(|part| {
-                    let bytes: Vec<u8> = part.iter().flat_map(|x| x.to_le_bytes()).collect();
-                    hasher.update(&bytes);
-                });
-            })?;
-        }
+        self.weights().each(&mut |values| {
+            values.chunks(1 << 16).for_each(|part| {
+                let bytes: Vec<u8> = part.iter().flat_map(|x| x.to_le_bytes()).collect();
+                hasher.update(&bytes);
+            });
+        });
         Ok(self.0.digest.get_or_init(|| hasher.finalize().to_hex().to_string()))
     }
 
-    /// Whole contexts of `n_ctx` token ids, the first of each the document marker, from the corpus in an order drawn by
+    /// Whole contexts of `n_ctx` token ids, the first of each the token that begins contexts (where one does), from the corpus in an order drawn by
     /// `seed`: at least `tokens` ids, or all that the corpus has.
     ///
     /// # Errors
@@ -158,7 +175,9 @@ impl TargetModel {
     pub fn contexts(&self, corpus: &Corpus, tokens: Option<usize>, seed: u64) -> Result<Vec<u32>> {
         let n_ctx = self.config().n_ctx;
         let stream = self.tokenizer().stream(corpus)?;
-        let available = stream.len() / (n_ctx - 1);
+        let first = self.tokenizer().bos();
+        let text = n_ctx - usize::from(first.is_some());
+        let available = stream.len() / text;
         let wanted = tokens.map_or(available, |t| t.div_ceil(n_ctx));
         if available == 0 || wanted > available || wanted == 0 {
             return Err(Error::new(
@@ -172,9 +191,9 @@ impl TargetModel {
         let order = Rng::new(seed, "contexts").permutation(available);
         let mut ids = Vec::with_capacity(wanted * n_ctx);
         for &context in &order[..wanted] {
-            let from = context as usize * (n_ctx - 1);
-            ids.push(self.tokenizer().bos());
-            ids.extend(&stream[from..from + n_ctx - 1]);
+            let from = context as usize * text;
+            ids.extend(first);
+            ids.extend(&stream[from..from + text]);
         }
         Ok(ids)
     }

@@ -5,9 +5,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::TargetModel;
+use super::architecture::Architecture;
 use super::autograd::{CrossEntropy, with_values};
 use super::config::{ActFn, Config};
 use super::transformer::{Parameters, Role, Then, forward, initial};
+use super::weights::Weights;
 use crate::corpus::{Corpus, Tokenizer};
 use crate::error::{Code, Error, Result};
 use crate::ops::adam_w::AdamW;
@@ -168,6 +170,7 @@ pub fn train(
         tokens: options.tokens,
         seed: options.seed,
         ce_loss: None,
+        architecture: Architecture::default(),
     };
     config.check()?;
     let contexts_a_step = options.batch_size / options.n_ctx;
@@ -184,7 +187,7 @@ pub fn train(
     if stream.len() < 2 * options.n_ctx {
         return Err(Error::new(Code::OutOfRange, "the corpus does not fill two contexts").fact("tokens", stream.len()));
     }
-    let data = Batches { stream, n_ctx: options.n_ctx, bos: tokenizer.bos(), seed: options.seed };
+    let data = Batches { stream, n_ctx: options.n_ctx, bos: tokenizer.separator(), seed: options.seed };
 
     let start = initial(&config, options.seed)?;
     let roles: Vec<Role> = start.iter().map(|p| p.role).collect();
@@ -229,7 +232,7 @@ pub fn train(
         let rounded: Vec<f32> = values.iter().map(|&x| half::f16::from_f32(x).to_f32()).collect();
         Ok(Tensor::from_vec(rounded, shape.as_slice(), &Device::Cpu)?)
     })?;
-    Ok(TargetModel::new("trained".to_string(), config, parameters, tokenizer, state.history))
+    Ok(TargetModel::new("trained".to_string(), config, Weights::of(&parameters)?, tokenizer, state.history))
 }
 
 /// The share of the highest learning rate at a step.

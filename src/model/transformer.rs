@@ -1,7 +1,8 @@
-//! The transformer itself: parameters in a fixed order, the forward pass with hooks by TransformerLens names.
+//! The transformer that `model::train` trains: parameters in a fixed order, the forward pass with hooks by TransformerLens names.
 
 use candle_core::{DType, Device, Tensor};
 
+use super::architecture::MlpKind;
 use super::autograd::{Attention, Gelu, LayerNorm, Linear};
 use super::config::{ActFn, Config};
 use crate::error::{Code, Error, Result};
@@ -148,7 +149,15 @@ pub enum Then {
 pub fn hooks(config: &Config) -> Vec<String> {
     let names =
         ["hook_resid_pre", "hook_attn_out", "hook_resid_mid", "mlp.hook_post", "hook_mlp_out", "hook_resid_post"];
-    (0..config.n_layers).flat_map(|layer| names.map(|name| format!("blocks.{layer}.{name}"))).collect()
+    // As in TransformerLens: nothing lies between attention and MLP where they are parallel, or where there is no MLP.
+    let (mlp, parallel) = (config.architecture.mlp != MlpKind::None, config.architecture.parallel);
+    let there = |name: &&str| match *name {
+        "hook_resid_mid" => mlp && !parallel,
+        "mlp.hook_post" | "hook_mlp_out" => mlp,
+        _ => true,
+    };
+    let layers = (0..config.n_layers).map(|layer| (layer, names.iter().filter(|name| there(name))));
+    layers.flat_map(|(layer, names)| names.map(move |name| format!("blocks.{layer}.{name}"))).collect()
 }
 
 /// The width of a hook's rows.
@@ -168,7 +177,7 @@ pub fn hook_width(config: &Config, hook: &str) -> Result<usize> {
     Ok(if hook.ends_with("mlp.hook_post") { config.d_mlp } else { config.d_model })
 }
 
-/// The forward pass of whole contexts (`ids.len()` a multiple of `n_ctx`) up to the final LayerNorm: `[n, d_model]`, or
+/// The forward pass of our own architecture, whole contexts (`ids.len()` a multiple of `n_ctx`) up to the final LayerNorm: `[n, d_model]`, or
 /// `None` when `visit` stopped it. `visit` sees each hook's rows `[n, width]` by name.
 pub fn forward(
     config: &Config,
@@ -182,7 +191,7 @@ pub fn forward(
     let positions = parameters.w_pos.unsqueeze(0)?;
     let embedded = embedded.reshape((contexts, config.n_ctx, config.d_model))?.broadcast_add(&positions)?;
     let mut resid = embedded.reshape((ids.len(), config.d_model))?;
-    let heads = Heads { n_ctx: config.n_ctx, n_heads: config.n_heads, d: config.d_model };
+    let heads = Heads::even(config.n_ctx, config.n_heads, config.d_model);
 
     macro_rules! show {
         ($layer:expr, $name:expr, $tensor:expr) => {{

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::Rows;
 use super::simd::{dot_lanes, sum_lanes, wide};
 
-/// What LayerNorm adds to the variance.
+/// What LayerNorm adds to the variance in training, and nearly everywhere else.
 pub const EPSILON: f32 = 1e-5;
 
 /// Rows whose gradients of weight and bias are summed in one task: fixed, so that bits do not depend on the thread count.
@@ -16,31 +16,33 @@ const CHUNK: usize = 256;
 
 /// Mean, and one over the standard deviation.
 #[inline(always)]
-fn moments(row: &[f32]) -> (f32, f32) {
+fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let d = row.len() as f32;
     let mean = sum_lanes(row, |x| x) / d;
     let variance = sum_lanes(row, |x| (x - mean) * (x - mean)) / d;
-    (mean, 1.0 / (variance + EPSILON).sqrt())
+    (mean, 1.0 / (variance + epsilon).sqrt())
 }
 
-/// `out = (x - mean) / sqrt(var + eps) * weight + bias`, row by row.
-pub fn layer_norm(x: Rows<'_>, weight: &[f32], bias: &[f32], out: &mut [f32]) {
+/// `out = (x - mean) / sqrt(var + epsilon) * weight + bias`, row by row.
+pub fn layer_norm(x: Rows<'_>, weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
     let d = x.d;
     out.par_chunks_mut(CHUNK * d).zip(x.data.par_chunks(CHUNK * d)).for_each(|(out, x)| {
-        out.chunks_exact_mut(d).zip(x.chunks_exact(d)).for_each(|(out, row)| normalize(row, weight, bias, out));
+        out.chunks_exact_mut(d)
+            .zip(x.chunks_exact(d))
+            .for_each(|(out, row)| normalize(row, weight, bias, epsilon, out));
     });
 }
 
 wide! {
-    fn normalize(row: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
-        let (mean, scale) = moments(row);
+    fn normalize(row: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+        let (mean, scale) = moments(row, epsilon);
         for (((o, x), w), b) in out.iter_mut().zip(row).zip(weight).zip(bias) {
             *o = (x - mean) * scale * w + b;
         }
     }
 }
 
-/// Gradients of [`layer_norm`]: returns `(grad_x [n, d], grad_weight [d], grad_bias [d])`.
+/// Gradients of [`layer_norm`] with [`EPSILON`]: returns `(grad_x [n, d], grad_weight [d], grad_bias [d])`.
 pub fn layer_norm_gradient(x: Rows<'_>, weight: &[f32], grad_out: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let d = x.d;
     let mut grad_x = vec![0.0; x.n * d];
@@ -79,7 +81,7 @@ wide! {
         let d = row.len();
         let (weight, grad_out, grad_x) = (&weight[..d], &grad_out[..d], &mut grad_x[..d]);
         let (normalized, grad_weight, grad_bias) = (&mut normalized[..d], &mut grad_weight[..d], &mut grad_bias[..d]);
-        let (mean, scale) = moments(row);
+        let (mean, scale) = moments(row, EPSILON);
         for i in 0..d {
             normalized[i] = (row[i] - mean) * scale;
             grad_x[i] = grad_out[i] * weight[i];

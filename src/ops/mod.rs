@@ -36,6 +36,8 @@ pub mod pairs;
 pub mod panels;
 pub mod polar;
 pub mod repel;
+pub mod rms_norm;
+pub mod rotary;
 pub mod select;
 pub mod simd;
 pub mod unit;

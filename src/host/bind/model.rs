@@ -8,13 +8,15 @@ use crate::activations::{Activations, Harvest, HarvestOptions, Store};
 use crate::corpus::Corpus as CoreCorpus;
 use crate::error::{Code, Error, Result};
 use crate::host::bind::language;
+use crate::host::model_source;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
 use crate::host::session::session;
 use crate::host::value::{from_json, to_script};
 use crate::model::{
-    self as core, GenerateOptions, HistoryRow, LossOptions, TargetModel as Core, TrainOptions, files, ngram,
+    self as core, GenerateOptions, HistoryRow, LoadOptions, LossOptions, TargetModel as Core, TrainOptions, files,
+    ngram,
 };
 use crate::report::table::{Table, Value};
 use crate::store;
@@ -120,32 +122,51 @@ pub mod model {
     pub fn list() -> Array {
         let row = |(name, c): (&str, core::Config)| {
             from_json(&json!({
-                "name": name, "architecture": "saerun", "d_model": c.d_model, "n_layers": c.n_layers, "d_vocab": c.d_vocab,
+                "name": name, "architecture": c.architecture.family.name(), "d_model": c.d_model, "n_layers": c.n_layers, "d_vocab": c.d_vocab,
                 "trained_on": c.trained_on, "ce_loss": c.ce_loss,
             }))
         };
         core::list().into_iter().map(row).collect()
     }
 
-    /// Loads an embedded target model by name, or a model folder of the project.
+    /// Loads a target model: an embedded one by name, or the weights of saerun or another tool.
     ///
-    /// * `name_or_path`: a name of `model::list()`, or a folder that `m.save` wrote.
+    /// * `name_or_path`: a name of `model::list()`; a folder that `m.save` wrote; TransformerLens weights (`.pth`, `.pt`, `.safetensors`) with
+    ///   `config.json` and `tokenizer.json` beside them, or their folder; a Hugging Face folder of GPT-2, GPT-NeoX/Pythia or Llama
+    ///   (`config.json`, `model.safetensors` or its index, `tokenizer.json`); a llama-architecture `.gguf`, tokenizer inside; or
+    ///   `hf:org/name`, downloaded from the Hugging Face hub (`HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE`; built with the
+    ///   cargo feature `hub`).
     ///
-    /// Returns a TargetModel.
-    /// Errors: `missing-file`, `damaged-file`, `outside-project`.
+    /// Returns a TargetModel. Its `config` says which token begins contexts and which divides documents.
+    /// Errors: `missing-file`, `damaged-file`, `shape-mismatch`, `unsupported`, `out-of-range`, `outside-project`.
     ///
     /// ```rhai
     /// assert_eq(model::load("prose-1l").config.d_model, 512);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn load(ctx: NativeCallContext, name_or_path: &str) -> Raised<TargetModel> {
-        if core::list().iter().any(|(name, _)| *name == name_or_path) {
-            return Core::load(name_or_path).at(&ctx);
-        }
-        let session = session(&ctx);
-        let model = files::load_dir(&session.inside(name_or_path).at(&ctx)?).at(&ctx)?;
-        session.record_input(name_or_path, model.digest().at(&ctx)?);
-        Ok(model)
+        load_with(ctx, name_or_path, Map::new())
+    }
+
+    /// Loads a target model, with options.
+    ///
+    /// * `name_or_path`: as without options.
+    /// * `options`: `center_writing_weights` false: take its mean over the residual stream off all that writes to it, as TransformerLens'
+    ///   `from_pretrained` does and SAELens does not (LayerNorm models only; the model says the same, its hooks show another); `n_ctx`:
+    ///   positions a context, the model's own but at most 2048 by default; `prepend_bos`: whether a token begins each context, the family's
+    ///   convention by default (as TransformerLens; for `.gguf` as the file says); `revision`: a branch, tag or commit of an `hf:` name.
+    ///
+    /// Returns a TargetModel.
+    /// Errors: as without options.
+    ///
+    /// ```rhai
+    /// let m = model::load("prose-1l", #{ center_writing_weights: true, n_ctx: 64 });
+    /// assert(m.config.center_writing_weights && m.config.n_ctx == 64);
+    /// ```
+    #[rhai_fn(name = "load", return_raw)]
+    pub fn load_with(ctx: NativeCallContext, name_or_path: &str, options: Map) -> Raised<TargetModel> {
+        let options: LoadOptions = Options::new("model::load", options).read().at(&ctx)?;
+        model_source::load(&session(&ctx), name_or_path, &options).at(&ctx)
     }
 
     /// Trains a target model: a decoder-only transformer with its own byte-level BPE. Remembered by content and resumable.
@@ -171,7 +192,8 @@ pub mod model {
         train_model(&ctx, &corpus, &options).at(&ctx)
     }
 
-    /// Writes the model as a folder: `config.json`, `model.safetensors` (f16, TransformerLens names), `tokenizer.json`.
+    /// Writes the model as a folder: `config.json`, `model.safetensors` (f16 where that keeps the values, TransformerLens names),
+    /// `tokenizer.json`.
     ///
     /// * `model`: the model.
     /// * `dir`: a folder of the project, replaced when it is there.
@@ -223,14 +245,17 @@ pub mod model {
     ///
     /// * `model`: the model.
     ///
-    /// Returns a map: `n_layers`, `d_model`, `n_heads`, `d_mlp`, `act_fn`, `n_ctx`, `d_vocab`, `trained_on`, `tokens`, `seed`, `ce_loss`.
+    /// Returns a map: `n_layers`, `d_model`, `n_heads`, `d_mlp`, `act_fn`, `n_ctx`, `d_vocab`, `trained_on`, `tokens`, `seed`, `ce_loss`; its
+    /// architecture: `family`, `n_kv_heads`, `d_head`, `normalization`, `norm_epsilon`, `positions`, `rotary_width`, `rotary_base`, `mlp`,
+    /// `parallel`, `tied`, `n_ctx_max`; how it was loaded: `center_writing_weights`, `revision`; and the tokens that begin contexts (`()` where
+    /// none does) and divide documents: `bos_id`, `bos_token`, `separator_id`, `separator_token`, `marks_from`.
     ///
     /// ```rhai
     /// assert_eq(model::load("prose-1l").config.act_fn, "gelu");
     /// ```
     #[rhai_fn(global, get = "config", return_raw, pure)]
     pub fn config(ctx: NativeCallContext, model: &mut TargetModel) -> Raised<Dynamic> {
-        to_script(model.config()).at(&ctx)
+        to_script(&model.description()).at(&ctx)
     }
 
     /// The names of the model's hooks, as TransformerLens has them.
