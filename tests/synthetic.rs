@@ -1,5 +1,8 @@
 //! Tests of `synthetic`: the law of the toy, and the scores of dictionaries that are known to be right or wrong.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use saerun::activations::Source;
@@ -245,4 +248,23 @@ fn duplicates_and_merged_features_show() {
     assert_eq!((found.invalid, found.uniqueness, found.mmcs_precision), (1, Some(1.0), Some(1.0)));
     let none = scores(&[0.0; 4], &axes, 4);
     assert_eq!((none.mmcs, none.mcc, none.uniqueness, none.invalid), (None, None, None, 1));
+}
+
+#[test]
+fn the_script_on_true_features_runs_in_small() {
+    let project = tempfile::tempdir().expect("a project");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/true_features.rhai");
+    fs::copy(script, project.path().join("job.rhai")).expect("the script");
+    let run = Command::new(env!("CARGO_BIN_EXE_saerun"))
+        .current_dir(project.path())
+        .args(["job.rhai", "--set", "size=smoke"])
+        .output()
+        .expect("starts");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let left = |name: &str| fs::read_to_string(project.path().join("results/job").join(name)).expect(name);
+    // Four truths, two seeds, no penalty or two penalties at two coefficients.
+    assert_eq!(left("runs.csv").lines().count(), 1 + 4 * 2 * 5);
+    assert_eq!(left("summary.csv").lines().count(), 1 + 4 * 4);
+    assert!(left("gain.svg").contains("hierarchical"));
+    assert_eq!(left("notes.md").lines().filter(|line| line.starts_with("- ")).count(), 8);
 }
