@@ -11,6 +11,7 @@ pub mod console;
 pub mod diagnostic;
 pub mod docs;
 mod jail;
+mod npy;
 pub mod options;
 pub mod preflight;
 pub mod raise;

@@ -9,6 +9,7 @@ pub mod codes;
 pub mod cross_entropy;
 pub mod decode;
 pub mod dense;
+pub mod element;
 pub mod elementary;
 pub mod encode;
 pub mod frame;

@@ -15,6 +15,7 @@ mod resample;
 pub mod revive;
 pub mod schedule;
 mod train;
+mod verify;
 pub mod weights;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub use architecture::Architecture;
 pub use evaluate::{EvaluateOptions, Evaluation, ModelEvaluation, evaluate, evaluate_in_model, firing_rates};
 pub use options::{Dead, DecoderNorm, Init, NormalizeActivations, TrainOptions};
 pub use train::train;
+pub use verify::{Difference, difference};
 
 use crate::error::{Code, Error, Result};
 use crate::ops::Rows;
