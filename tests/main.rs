@@ -6,6 +6,7 @@ mod cli;
 mod corpus;
 mod determinism;
 mod docs;
+mod formats;
 mod geometry;
 mod kernel;
 mod model;

@@ -29,12 +29,13 @@ pub struct Arguments {
 const AFTER: &str = "\
 Example:
   saerun convert downloads/pythia-70m/ae.pt saes/pythia-70m
-  read  downloads/pythia-70m/ae.pt: dictionary_learning, topk [16384, 512] of pythia-70m at blocks.3.hook_resid_post
+
+  read  downloads/pythia-70m/ae.pt: dictionary_learning, topk [16384, 512] of pythia-70m
   wrote saes/pythia-70m: sae_lens, cfg.json sae_weights.safetensors saerun.json
   256 random inputs, 32 active latents each: largest difference 0 of encodings, 0 of reconstructions
 
-The folder is read back, and random inputs are encoded and decoded by both SAEs. When they differ by more than a
-hundred-thousandth of the largest number, the exit code is 1.";
+The folder is read back, and both SAEs encode and decode random inputs. When they differ by more
+than 0.00001 of the largest number, the exit code is 1.";
 
 /// How many inputs are compared, and by which stream.
 const INPUTS: usize = 256;

@@ -29,7 +29,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
     } else {
         header.element.to_f32(data)
     };
-    let values = if header.column_major { row_major(&values, &header.shape) } else { values };
+    let values = if header.column_major && count > 0 { row_major(&values, &header.shape) } else { values };
     Ok((header.shape, values))
 }
 

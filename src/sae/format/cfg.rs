@@ -45,7 +45,9 @@ impl<'a> Cfg<'a> {
     /// # Errors
     /// `damaged-file` for one of another type.
     pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let read = |value: &Value| serde_json::from_value(value.clone()).map_err(|error| self.damaged(&format!("`{key}`: {error}")));
+        let read = |value: &Value| {
+            serde_json::from_value(value.clone()).map_err(|error| self.damaged(&format!("`{key}`: {error}")))
+        };
         self.value(key).map(read).transpose()
     }
 

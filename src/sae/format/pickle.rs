@@ -73,7 +73,8 @@ impl Graph {
 /// # Errors
 /// The reason why the bytes are no pickle, or which instruction is not known.
 pub(super) fn load(bytes: &[u8]) -> Result<(Graph, Id), String> {
-    let mut machine = Machine { bytes, graph: Graph::default(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
+    let mut machine =
+        Machine { bytes, graph: Graph::default(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
     loop {
         let code = machine.take(1)?[0];
         if code == b'.' {
@@ -294,7 +295,8 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self, place: usize) -> Result<(), String> {
-        let id = self.memo.get(place).copied().flatten().ok_or_else(|| format!("nothing at place {place} of the memo"))?;
+        let id =
+            self.memo.get(place).copied().flatten().ok_or_else(|| format!("nothing at place {place} of the memo"))?;
         self.stack.push(id);
         Ok(())
     }
@@ -304,5 +306,9 @@ const EMPTY: &str = "the pickle uses what is not there";
 
 fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, String> {
     let (pairs, rest) = items.as_chunks::<2>();
-    if rest.is_empty() { Ok(pairs.iter().map(|pair| (pair[0], pair[1])).collect()) } else { Err("a key without a value".into()) }
+    if rest.is_empty() {
+        Ok(pairs.iter().map(|pair| (pair[0], pair[1])).collect())
+    } else {
+        Err("a key without a value".into())
+    }
 }

@@ -32,8 +32,11 @@ pub fn to_files(sae: &Sae) -> Result<Vec<(String, Vec<u8>)>> {
             .help("the format `sae_lens` holds every architecture"));
     };
     if !config.apply_b_dec_to_input && sae.b_dec.iter().any(|x| *x != 0.0) {
-        return Err(Error::new(Code::Unsupported, "the encoder of this SAE does not subtract `b_dec`; sparsify's does")
-            .help("the format `sae_lens` holds both"));
+        return Err(Error::new(
+            Code::Unsupported,
+            "the encoder of this SAE does not subtract `b_dec`; sparsify's does",
+        )
+        .help("the format `sae_lens` holds both"));
     }
     if k == 0 || k > config.d_sae {
         return Err(Error::new(Code::Unsupported, "sparsify needs `k` from 1 to `d_sae`").fact("given", k));

@@ -16,7 +16,8 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<Vec<Stored<'_>>, String> {
     let entries = zip::entries(bytes)?;
     let file = |name: &str| entries.iter().find(|(found, _)| found == name).map(|(_, content)| *content);
     let names = entries.iter().map(|(name, _)| name.as_str());
-    let mut roots = names.filter_map(|name| name.strip_suffix("data.pkl").filter(|root| root.is_empty() || root.ends_with('/')));
+    let mut roots =
+        names.filter_map(|name| name.strip_suffix("data.pkl").filter(|root| root.is_empty() || root.ends_with('/')));
     let root = roots.next().ok_or("it holds no data.pkl")?;
     if file(&format!("{root}byteorder")).is_some_and(|order| order != b"little") {
         return Err("its numbers are not little-endian".to_string());
@@ -34,10 +35,18 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<Vec<Stored<'_>>, String> {
             return Err(format!("it holds `{name}` twice"));
         }
         let view = view(&graph, *value).ok_or_else(|| format!("`{name}` is no dense tensor that can be read"))?;
-        let storage = file(&format!("{root}data/{}", view.storage)).ok_or_else(|| format!("the values of `{name}` are missing"))?;
+        let storage = file(&format!("{root}data/{}", view.storage))
+            .ok_or_else(|| format!("the values of `{name}` are missing"))?;
         let from = view.offset.checked_mul(view.element.size());
-        let data = from.and_then(|from| storage.get(from..)).ok_or_else(|| format!("`{name}` lies outside its values"))?;
-        found.push(Stored { name: name.to_string(), shape: view.shape, strides: view.strides, element: view.element, data });
+        let data =
+            from.and_then(|from| storage.get(from..)).ok_or_else(|| format!("`{name}` lies outside its values"))?;
+        found.push(Stored {
+            name: name.to_string(),
+            shape: view.shape,
+            strides: view.strides,
+            element: view.element,
+            data,
+        });
     }
     Ok(found)
 }
