@@ -8,6 +8,7 @@ mod corpus;
 mod determinism;
 mod docs;
 mod families;
+mod formats;
 mod geometry;
 mod hub;
 mod kernel;

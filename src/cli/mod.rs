@@ -2,6 +2,7 @@
 
 mod cell;
 mod clean;
+mod convert;
 mod doc;
 mod grid;
 mod memory;
@@ -33,6 +34,7 @@ Examples:
   saerun scripts/peaks.rhai                     run a script; results go to results/peaks/
   saerun scripts/peaks.rhai --set tokens=5_000_000
   saerun doc geometry::peaks                    what a function does
+  saerun convert downloads/topk saes/topk       an SAE of another tool, as a SAELens folder
   saerun sweep scripts/peaks.rhai --grid seed=0..4 --grid coefficient=100,1000
 
 The current folder is the project: scripts read and write inside it only.
@@ -60,6 +62,8 @@ enum Verb {
     Sweep(sweep::Arguments),
     /// Run cells of a sweep; what engines call
     Cell(cell::Arguments),
+    /// Turn an SAE of another tool into a folder of SAELens or sparsify, and compare what both compute
+    Convert(convert::Arguments),
     /// Remove remembered results (.saerun/cache); scripts compute them again
     Clean,
 }
@@ -81,6 +85,7 @@ pub fn main() -> u8 {
         (Some(Verb::Doc(arguments)), _) => doc::doc(&arguments),
         (Some(Verb::Sweep(arguments)), _) => sweep::sweep(arguments),
         (Some(Verb::Cell(arguments)), _) => cell::cell(&arguments),
+        (Some(Verb::Convert(arguments)), _) => convert::convert(&arguments),
         (Some(Verb::Clean), _) => clean::clean(),
         (None, None) => {
             Err(Failure::usage(Error::new(crate::error::Code::Failed, "which script?").help("saerun --help")))

@@ -20,6 +20,9 @@ pub use vocabulary::Vocabulary;
 /// The line that separates documents in a text file, and the token that begins every context.
 pub const DOCUMENT_MARKER: &str = "<|endoftext|>";
 
+/// What reads the documents of a parquet file; the core has no reader of its own.
+pub type Parquet<'a> = &'a dyn Fn(&Path) -> Result<Vec<String>>;
+
 /// A list of documents. Cheap to copy.
 #[derive(Debug, Clone)]
 pub struct Corpus {
@@ -59,7 +62,7 @@ impl Corpus {
     pub fn load(name_or_path: &str) -> Result<Self> {
         match embedded::load(name_or_path) {
             Some(corpus) => corpus,
-            None => read::load(Path::new(name_or_path)),
+            None => Corpus::load_path(Path::new(name_or_path)),
         }
     }
 
@@ -68,7 +71,17 @@ impl Corpus {
     /// # Errors
     /// As [`Corpus::load`].
     pub fn load_path(path: &Path) -> Result<Self> {
-        read::load(path)
+        Corpus::load_with(path, &|path| {
+            Err(Error::new(Code::Unsupported, format!("`{}` needs a reader of parquet", path.display())))
+        })
+    }
+
+    /// As [`Corpus::load_path`], with `parquet` for `.parquet` files.
+    ///
+    /// # Errors
+    /// As [`Corpus::load`], and those of `parquet`.
+    pub fn load_with(path: &Path, parquet: Parquet<'_>) -> Result<Self> {
+        read::load(path, parquet)
     }
 
     /// The name of an embedded corpus, or the file's name.

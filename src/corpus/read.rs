@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Corpus, DOCUMENT_MARKER};
+use super::{Corpus, DOCUMENT_MARKER, Parquet};
 use crate::error::{Code, Error, Result};
 
 /// The most text that one file may hold once unpacked: a compressed file cannot fill the memory.
@@ -41,8 +41,8 @@ fn text(reader: impl Read, path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|e| damaged(format!("not UTF-8 after byte {}", e.utf8_error().valid_up_to())))
 }
 
-/// A file or a folder of files; see [`Corpus::load`].
-pub(super) fn load(path: &Path) -> Result<Corpus> {
+/// A file or a folder of files; see [`Corpus::load_with`].
+pub(super) fn load(path: &Path, parquet: Parquet<'_>) -> Result<Corpus> {
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     let mut files = Vec::new();
     if path.is_dir() {
@@ -54,12 +54,12 @@ pub(super) fn load(path: &Path) -> Result<Corpus> {
     }
     let mut documents = Vec::new();
     for file in &files {
-        documents.extend(load_file(file)?);
+        documents.extend(load_file(file, parquet)?);
     }
     let corpus = Corpus::new(&name, documents);
     if corpus.documents().is_empty() {
         return Err(Error::new(Code::DamagedFile, format!("`{}` holds no text", path.display()))
-            .help("give a .txt, .txt.gz or .jsonl file, or a folder of them"));
+            .help("give a .txt, .txt.gz, .jsonl or .parquet file, or a folder of them"));
     }
     Ok(corpus)
 }
@@ -78,6 +78,7 @@ enum Kind {
     Text,
     Gzip,
     JsonLines,
+    Parquet,
 }
 
 fn kind(path: &Path) -> Option<Kind> {
@@ -85,18 +86,20 @@ fn kind(path: &Path) -> Option<Kind> {
         "txt" => Some(Kind::Text),
         "gz" => Some(Kind::Gzip),
         "jsonl" => Some(Kind::JsonLines),
+        "parquet" => Some(Kind::Parquet),
         _ => None,
     }
 }
 
-fn load_file(path: &PathBuf) -> Result<Vec<String>> {
+fn load_file(path: &PathBuf, parquet: Parquet<'_>) -> Result<Vec<String>> {
     let file = File::open(path).map_err(|e| missing(path, &e.to_string()))?;
     match kind(path) {
         Some(Kind::Text) => Ok(documents(&text(file, path)?)),
         Some(Kind::Gzip) => Ok(documents(&text(flate2::read::MultiGzDecoder::new(file), path)?)),
         Some(Kind::JsonLines) => json_lines(&text(file, path)?, path),
+        Some(Kind::Parquet) => parquet(path),
         None => Err(Error::new(Code::Unsupported, format!("cannot read `{}` as a corpus", path.display()))
-            .fact("known", ".txt, .txt.gz, .jsonl")
+            .fact("known", ".txt, .txt.gz, .jsonl, .parquet")
             .help("turn it into JSON lines with a field `text`")),
     }
 }

@@ -13,6 +13,7 @@ pub mod docs;
 mod hub;
 mod jail;
 mod model_source;
+mod npy;
 pub mod options;
 pub mod preflight;
 pub mod raise;

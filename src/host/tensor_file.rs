@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
-use safetensors::tensor::TensorView;
+use candle_core::{Device, Tensor};
+use safetensors::{SafeTensors, tensor::TensorView};
 
 use crate::error::{Code, Error, Result};
+use crate::host::npy;
 use crate::host::value::values;
+use crate::ops::element::Element;
 use crate::store::write_atomic;
 
 /// Reads a tensor as f32; `shown` is the path as the script wrote it, `name` one of several in the file.
@@ -18,31 +20,41 @@ pub fn read(path: &Path, shown: &str, name: Option<&str>) -> Result<Tensor> {
     if !path.is_file() {
         return Err(Error::new(Code::MissingFile, format!("there is no file `{shown}`")));
     }
-    let damaged = |error: candle_core::Error| {
-        let error = Error::from(error);
-        Error::new(Code::DamagedFile, format!("`{shown}` cannot be read as a tensor")).fact("reason", error.message)
+    let damaged = |reason: String| {
+        Error::new(Code::DamagedFile, format!("`{shown}` cannot be read as a tensor")).fact("reason", reason)
     };
-    let tensor = match ending(path) {
-        "npy" => Tensor::read_npy(path).map_err(damaged)?,
+    let bytes = || std::fs::read(path).map_err(|error| damaged(error.to_string()));
+    let (shape, values) = match ending(path) {
+        "npy" => npy::read(&bytes()?).map_err(damaged)?,
         "safetensors" => {
-            let mut all = candle_core::safetensors::load(path, &Device::Cpu).map_err(damaged)?;
-            let mut known: Vec<String> = all.keys().cloned().collect();
-            known.sort();
-            let wanted = match (name, known.as_slice()) {
-                (Some(name), _) => name.to_string(),
-                (None, [only]) => only.clone(),
-                (None, _) => {
-                    return Err(Error::new(Code::UnknownName, format!("`{shown}` holds {} tensors", known.len()))
-                        .fact("known", known.join(", "))
-                        .help("name one: `tensor::load(path, #{ name: \"..\" })`"));
-                }
-            };
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            all.remove(&wanted).ok_or_else(|| Error::unknown(Code::UnknownName, "tensor", &wanted, &known))?
+            let bytes = bytes()?;
+            let all = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+            named(&all, shown, name)?
         }
         _ => return Err(unsupported(shown)),
     };
-    Ok(tensor.to_dtype(DType::F32)?)
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+/// The shape and values of the tensor with this name, or of the only one.
+fn named(all: &SafeTensors<'_>, shown: &str, name: Option<&str>) -> Result<(Vec<usize>, Vec<f32>)> {
+    let mut known = all.names();
+    known.sort_unstable();
+    let wanted = match (name, known.as_slice()) {
+        (Some(name), _) => name,
+        (None, [only]) => only,
+        (None, _) => {
+            return Err(Error::new(Code::UnknownName, format!("`{shown}` holds {} tensors", known.len()))
+                .fact("known", known.join(", "))
+                .help("name one: `tensor::load(path, #{ name: \"..\" })`"));
+        }
+    };
+    let view = all.tensor(wanted).map_err(|_| Error::unknown(Code::UnknownName, "tensor", wanted, &known))?;
+    let element = Element::of_safetensors(view.dtype()).ok_or_else(|| {
+        Error::new(Code::Unsupported, format!("`{wanted}` in `{shown}` has type {:?}", view.dtype()))
+            .fact("available", "F64, F32, F16, BF16, BOOL and ints")
+    })?;
+    Ok((view.shape().to_vec(), element.to_f32(view.data())))
 }
 
 /// Writes a tensor, whole or not at all.
@@ -52,7 +64,7 @@ pub fn read(path: &Path, shown: &str, name: Option<&str>) -> Result<Tensor> {
 pub fn write(path: &Path, shown: &str, name: &str, tensor: &Tensor) -> Result<()> {
     let bytes: Vec<u8> = values(tensor)?.iter().flat_map(|x| x.to_le_bytes()).collect();
     let bytes = match ending(path) {
-        "npy" => npy(tensor.dims(), &bytes),
+        "npy" => npy::write(tensor.dims(), &bytes),
         "safetensors" => {
             let failed = |error: safetensors::SafeTensorError| Error::new(Code::WriteFailed, error.to_string());
             let view = TensorView::new(safetensors::Dtype::F32, tensor.dims().to_vec(), &bytes).map_err(failed)?;
@@ -71,16 +83,4 @@ fn ending(path: &Path) -> &str {
 fn unsupported(shown: &str) -> Error {
     Error::new(Code::Unsupported, format!("`{shown}` is no kind of tensor file"))
         .fact("expected", "a name that ends in .npy or .safetensors")
-}
-
-/// NumPy's format 1.0: magic, header padded to 64 bytes, then the values.
-fn npy(dims: &[usize], values: &[u8]) -> Vec<u8> {
-    let shape: String = dims.iter().map(|d| format!("{d}, ")).collect();
-    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape.trim_end());
-    let padding = 63 - (10 + header.len()) % 64;
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend(((header.len() + padding + 1) as u16).to_le_bytes());
-    bytes.extend(header.bytes().chain(std::iter::repeat_n(b' ', padding)).chain([b'\n']));
-    bytes.extend(values);
-    bytes
 }

@@ -15,6 +15,7 @@ pub mod cross_entropy;
 pub mod decode;
 pub mod dense;
 pub mod eigenvector;
+pub mod element;
 pub mod elementary;
 pub mod encode;
 pub mod frame;

@@ -16,6 +16,7 @@ pub mod revive;
 pub mod schedule;
 mod totals;
 mod train;
+mod verify;
 pub mod weights;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ pub use architecture::Architecture;
 pub use evaluate::{EvaluateOptions, Evaluation, ModelEvaluation, evaluate, evaluate_in_model, firing_rates};
 pub use options::{Dead, DecoderNorm, Init, NormalizeActivations, TrainOptions};
 pub use train::train;
+pub use verify::{Difference, difference};
 
 use crate::error::{Code, Error, Result};
 use crate::ops::Rows;

@@ -1,15 +1,18 @@
 //! `corpus::`: text to train and test on.
 
+use std::path::Path;
+
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, INT, Map, NativeCallContext, exported_module};
 
 use crate::corpus::{self as core, Corpus as Core, SplitOptions};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::host::bind::language;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count};
 use crate::host::session::{Session, session};
 use crate::host::value::from_json;
+use crate::report::table::Table;
 
 /// Registers the namespace and the type.
 pub fn register(engine: &mut Engine) {
@@ -19,11 +22,19 @@ pub fn register(engine: &mut Engine) {
     engine.register_static_module("corpus", exported_module!(corpus).into());
 }
 
+/// The documents of a parquet file: its column `text`.
+fn parquet(path: &Path) -> Result<Vec<String>> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        Error::new(Code::MissingFile, format!("cannot read `{}`", path.display())).fact("reason", error)
+    })?;
+    Table::texts_of_parquet(bytes, "text")
+}
+
 fn load_corpus(session: &Session, name_or_path: &str) -> Result<Core> {
     if core::list().iter().any(|c| c.name == name_or_path) {
         return Core::load(name_or_path);
     }
-    let corpus = Core::load_path(&session.inside(name_or_path)?)?;
+    let corpus = Core::load_with(&session.inside(name_or_path)?, &parquet)?;
     session.record_input(name_or_path, corpus.digest());
     Ok(corpus)
 }
@@ -50,8 +61,9 @@ pub mod corpus {
 
     /// Loads an embedded corpus by name, or text from the project.
     ///
-    /// * `name_or_path`: a name of `corpus::list()`, or a `.txt`, `.txt.gz` or `.jsonl` file (one JSON object with a field `text` a line),
-    ///   or a folder of them. In text files a line `<|endoftext|>` separates documents.
+    /// * `name_or_path`: a name of `corpus::list()`, or a `.txt`, `.txt.gz`, `.jsonl` (one JSON object with a field `text` a line) or `.parquet` file
+    ///   (with a column `text`; needs a build with the feature `parquet`), or a folder of them. In text files a line `<|endoftext|>` separates
+    ///   documents.
     ///
     /// Returns a Corpus.
     /// Errors: `missing-file`, `damaged-file`, `unsupported`, `outside-project`.

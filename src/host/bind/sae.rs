@@ -16,7 +16,8 @@ use crate::host::session::session;
 use crate::host::value::{to_script, values};
 use crate::regularizer::Regularizer;
 use crate::report::table::{Table, Value};
-use crate::sae::{self as core, HistoryRow, TrainOptions, format::sae_lens};
+use crate::sae::format::{self, Format, sae_lens};
+use crate::sae::{self as core, HistoryRow, TrainOptions};
 use crate::store;
 
 /// A sparse autoencoder of a script, with the digest of its content.
@@ -173,12 +174,19 @@ pub mod sae {
         train_sae(&ctx, &activations, &options, &regularizer.unwrap_or_else(Regularizer::none)).at(&ctx)
     }
 
-    /// Loads an SAE from a folder of the project.
+    /// Loads an SAE from the project; the format is recognized by the names of the files.
     ///
-    /// * `path`: a SAELens folder (`cfg.json`, `sae_weights.safetensors`).
+    /// Weights are turned to our orientation and to f32, and compute what they do in the tool that made them. What a format does not say stays
+    /// empty: `config.training` is `()`, `config.hook_name` may be `""`.
+    ///
+    /// * `path`: a folder of SAELens (`cfg.json`, `sae_weights.safetensors`; versions 3 to 6; standard, topk, jumprelu, gated), of sparsify
+    ///   (`cfg.json`, `sae.safetensors`; topk) or of dictionary_learning (`ae.pt`, `config.json`; `AutoEncoder`, `AutoEncoderNew`,
+    ///   `AutoEncoderTopK`, `BatchTopKSAE`, `MatryoshkaBatchTopKSAE`, `JumpReluAutoEncoder`, `GatedAutoEncoder`; also a file
+    ///   `checkpoints/ae_100.pt` below its `config.json`), or a file `NAME.pt` with `NAME_cfg.json` beside it (Neel Nanda's).
     ///
     /// Returns a Sae.
-    /// Errors: `missing-file`, `damaged-file`, `unsupported` for an architecture that is not there, `outside-project`.
+    /// Errors: `missing-file`; `damaged-file` and `shape-mismatch`; `unsupported` for transcoders, skip connections and architectures or
+    /// normalizations that are not there; `outside-project`.
     ///
     /// ```rhai
     /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
@@ -189,7 +197,7 @@ pub mod sae {
     #[rhai_fn(return_raw)]
     pub fn load(ctx: NativeCallContext, path: &str) -> Raised<Sae> {
         let session = session(&ctx);
-        let loaded = Sae::new(sae_lens::from_dir(&session.inside(path).at(&ctx)?).at(&ctx)?).at(&ctx)?;
+        let loaded = Sae::new(format::load(&session.inside(path).at(&ctx)?).at(&ctx)?).at(&ctx)?;
         session.record_input(path, &loaded.digest);
         Ok(loaded)
     }
@@ -209,29 +217,28 @@ pub mod sae {
         save_with(ctx, s, dir, Map::new())
     }
 
-    /// Writes the SAE as a folder that SAELens 6 loads.
+    /// Writes the SAE as a folder that another tool loads.
     ///
     /// * `s`: the SAE.
     /// * `dir`: a folder of the project, replaced when it is there.
-    /// * `options`: `format` `"sae_lens"`.
+    /// * `options`: `format` `"sae_lens"` (version 6), or `"sparsify"`, which holds top-k SAEs only.
     ///
-    /// Errors: `outside-project`, `write-failed`, `unknown-name` for a format.
+    /// Errors: `outside-project`, `write-failed`, `unknown-name` for a format, `unsupported` where it cannot hold the SAE.
     ///
     /// ```rhai
     /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
-    /// sae::train(x, #{ d_sae: 8, batch_size: 32 }).save("mine", #{ format: "sae_lens" });
-    /// assert_eq(sae::load("mine").config.d_sae, 8);
+    /// let s = sae::train(x, #{ d_sae: 8, batch_size: 32, architecture: "topk", k: 2 });
+    /// s.save("mine", #{ format: "sparsify" });
+    /// assert_eq(sae::load("mine").encode(tensor::eye(4)), s.encode(tensor::eye(4)));
     /// ```
     #[rhai_fn(global, name = "save", return_raw, pure)]
     pub fn save_with(ctx: NativeCallContext, s: &mut Sae, dir: &str, options: Map) -> Raised<()> {
         let mut options = Options::new("s.save", options);
         let format: Option<rhai::ImmutableString> = options.take_native("format").at(&ctx)?;
         options.finish().at(&ctx)?;
-        if let Some(other) = format.filter(|f| f != "sae_lens") {
-            return Err(Error::unknown(Code::UnknownName, "format", &other, &["sae_lens"])).at(&ctx);
-        }
+        let format = format.map_or(Ok(Format::SaeLens), |name| Format::written(&name)).at(&ctx)?;
         let dir = session(&ctx).inside(dir).at(&ctx)?;
-        store::write_dir_atomic(&dir, &sae_lens::to_files(&s.core).at(&ctx)?).at(&ctx)
+        store::write_dir_atomic(&dir, &format::to_files(&s.core, format).at(&ctx)?).at(&ctx)
     }
 
     /// The dictionary: one row per latent.

@@ -3,7 +3,7 @@
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, INT, Map, Module, NativeCallContext, exported_module};
 
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::host::bind::{language, table_query};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, wrong_type};
@@ -132,12 +132,12 @@ pub mod table {
         Table::from_columns(columns).at(&ctx)
     }
 
-    /// Reads a table from a CSV file of the project: a header, commas, empty fields as `()`.
+    /// Reads a table from a file of the project: CSV (a header, commas, empty fields as `()`) or parquet.
     ///
-    /// * `path`: a `.csv` file.
+    /// * `path`: a `.csv` file, or a `.parquet` file where the program was built with the feature `parquet`.
     ///
     /// Returns a Table.
-    /// Errors: `missing-file`, `damaged-file`, `unsupported` for parquet, `outside-project`.
+    /// Errors: `missing-file`, `damaged-file`, `unsupported` for parquet without the feature, `outside-project`.
     ///
     /// ```rhai
     /// let code = "";
@@ -253,9 +253,9 @@ pub mod table {
     /// Writes the table into the results of this script, with options.
     ///
     /// * `name`: a file name without folder and ending.
-    /// * `options`: `parquet`: a bool, false by default; this build does not write parquet.
+    /// * `options`: `parquet`: whether `name.parquet` is written too, false by default; needs a build with the feature `parquet`.
     ///
-    /// Errors: `unsupported` for parquet, `outside-project`, `write-failed`.
+    /// Errors: `unsupported` for parquet without the feature, `outside-project`, `write-failed`.
     ///
     /// ```rhai
     /// table::from_columns([["x", [1.5]]]).save("scores", #{ parquet: false });
@@ -267,8 +267,8 @@ pub mod table {
         let parquet = options.take_native::<bool>("parquet").at(&ctx)?;
         options.finish().at(&ctx)?;
         if parquet == Some(true) {
-            let error = Error::new(Code::Unsupported, "this build does not write parquet");
-            return Err(error.fact("expected", "CSV and Markdown").help("leave out `parquet: true`")).at(&ctx);
+            let bytes = table.to_parquet().at(&ctx)?;
+            session(&ctx).results().write(&format!("{}.parquet", stem(name, ".csv")), &bytes).at(&ctx)?;
         }
         save(ctx, table, name)
     }

@@ -219,7 +219,7 @@ pub mod tensor {
 
     /// Reads a tensor from a file of the project, as f32.
     ///
-    /// * `path`: a `.npy` file, or a `.safetensors` file that holds one tensor.
+    /// * `path`: a `.npy` file (of floats, ints or bools, in C or Fortran order), or a `.safetensors` file that holds one tensor.
     ///
     /// Returns the Tensor.
     /// Errors: `missing-file`, `damaged-file`, `unsupported` for another kind of file, `outside-project`.

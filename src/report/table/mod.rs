@@ -6,6 +6,7 @@
 mod format;
 mod group;
 mod order;
+mod parquet;
 mod value;
 
 use std::path::Path;
@@ -64,21 +65,20 @@ impl Table {
         Table::from_columns(columns.into_iter().zip(values).collect())
     }
 
-    /// The table in a CSV file: a header, commas, UTF-8; empty fields are null.
+    /// The table in a CSV file (a header, commas, UTF-8; empty fields are null) or a parquet file.
     ///
     /// # Errors
-    /// `missing-file`, `damaged-file`, and `unsupported` for parquet.
+    /// `missing-file`, `damaged-file`; `unsupported` for another ending, and for parquet without the feature of that name.
     pub fn read(path: &Path) -> Result<Table> {
         let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if extension != "csv" {
+        if !["csv", "parquet"].contains(&extension.as_str()) {
             return Err(Error::new(Code::Unsupported, format!("tables are not read from `.{extension}` files"))
-                .fact("expected", ".csv")
-                .help("convert it to CSV; parquet is left out to keep the build small"));
+                .fact("expected", ".csv, .parquet"));
         }
         let bytes = std::fs::read(path).map_err(|error| {
             Error::new(Code::MissingFile, format!("cannot read `{}`", path.display())).fact("reason", error)
         })?;
-        Table::from_csv(bytes)
+        if extension == "csv" { Table::from_csv(bytes) } else { Table::from_parquet(bytes) }
     }
 
     /// The table in the text of a CSV file; see [`Table::read`].
@@ -96,7 +96,11 @@ impl Table {
             .into_reader_with_file_handle(std::io::Cursor::new(bytes))
             .finish()
             .map_err(damaged)?;
-        // One of the four types each, whatever the reader chose.
+        Table::of_any_types(&frame)
+    }
+
+    /// One of the four types for each column, whatever a reader chose.
+    fn of_any_types(frame: &DataFrame) -> Result<Table> {
         let columns = frame.columns().iter().map(|c| Ok((c.name().to_string(), value::from_column(c)?)));
         Table::from_columns(columns.collect::<Result<_>>()?)
     }

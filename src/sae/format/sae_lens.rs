@@ -9,12 +9,15 @@
 //!
 //! `cfg.json` is written with the nested metadata of version 6 and, for older readers, the flat keys beside it. A third
 //! file, `saerun.json`, keeps what SAELens has no place for (the options and history of the training) and may be missing.
+//! Read are also the folders of versions 3 to 5, whose keys are flat and whose top-k SAEs are `standard` with another activation.
 
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::cfg::{Cfg, read};
+use super::stored::{Tensors, transpose};
+use super::written::{bytes_of, pretty, safetensors};
 use crate::error::{Code, Error, Result};
 use crate::sae::{Activation, Architecture, Config, DecoderNorm, HistoryRow, Sae};
 
@@ -71,11 +74,6 @@ pub fn to_files(sae: &Sae) -> Result<Vec<(String, Vec<u8>)>> {
         "training": config.training,
         "history": sae.history,
     });
-    let pretty = |value: &Value| {
-        let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| internal(&error))?;
-        bytes.push(b'\n');
-        Ok::<_, Error>(bytes)
-    };
     let (d_in, d_sae) = (config.d_in, config.d_sae);
     let bias = if matches!(sae.activation, Activation::Gated { .. }) { "b_gate" } else { "b_enc" };
     let mut tensors = vec![
@@ -92,13 +90,11 @@ pub fn to_files(sae: &Sae) -> Result<Vec<(String, Vec<u8>)>> {
         }
         Activation::Relu | Activation::TopK { .. } => {}
     }
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|error| internal(&error))?;
-    let weights = safetensors::serialize(views, None).map_err(|error| internal(&error))?;
-    Ok(vec![(CONFIG.to_string(), pretty(&cfg)?), (WEIGHTS.to_string(), weights), (EXTRA.to_string(), pretty(&extra)?)])
+    Ok(vec![
+        (CONFIG.to_string(), pretty(&cfg)?),
+        (WEIGHTS.to_string(), safetensors(&tensors)?),
+        (EXTRA.to_string(), pretty(&extra)?),
+    ])
 }
 
 /// Reads a folder.
@@ -107,8 +103,9 @@ pub fn to_files(sae: &Sae) -> Result<Vec<(String, Vec<u8>)>> {
 /// `missing-file`; `damaged-file` when a file is not what it claims to be; `unsupported` for an architecture or normalization that this version
 /// does not compute.
 pub fn from_dir(dir: &Path) -> Result<Sae> {
-    let extra = if dir.join(EXTRA).exists() { Some(read(dir, EXTRA)?) } else { None };
-    from_files(&read(dir, CONFIG)?, &read(dir, WEIGHTS)?, extra.as_deref())
+    let read = |name: &str| read(&dir.join(name), "SAELens: cfg.json and sae_weights.safetensors");
+    let extra = if dir.join(EXTRA).exists() { Some(read(EXTRA)?) } else { None };
+    from_files(&read(CONFIG)?, &read(WEIGHTS)?, extra.as_deref())
 }
 
 /// Reads the bytes of a folder's files.
@@ -116,40 +113,34 @@ pub fn from_dir(dir: &Path) -> Result<Sae> {
 /// # Errors
 /// As [`from_dir`].
 pub fn from_files(cfg: &[u8], weights: &[u8], extra: Option<&[u8]>) -> Result<Sae> {
-    let cfg = parse(CONFIG, cfg)?;
-    let extra = extra.map(|bytes| parse(EXTRA, bytes)).transpose()?.unwrap_or(Value::Null);
-    let history: Vec<HistoryRow> = field(&extra, "history")?.unwrap_or_default();
-    let config = config(&cfg, &extra)?;
+    let cfg = Cfg::parse(CONFIG, cfg)?;
+    let extra = extra.map_or(Ok(Cfg::none(EXTRA)), |bytes| Cfg::parse(EXTRA, bytes))?;
+    let history: Vec<HistoryRow> = extra.get("history")?.unwrap_or_default();
+    let layout = layout_of(&cfg)?;
+    let config = config(&cfg, &extra, &layout)?;
     let (d_in, d_sae) = (config.d_in, config.d_sae);
 
-    let tensors = SafeTensors::deserialize(weights).map_err(|error| damaged(WEIGHTS, &error.to_string()))?;
-    let architecture = field::<String>(&cfg, "architecture")?.unwrap_or_else(|| "standard".to_string());
-    let (bias, besides): (_, &[&str]) = match architecture.as_str() {
+    let tensors = Tensors::of_safetensors(WEIGHTS, weights)?;
+    let (bias, besides): (_, &[&str]) = match layout.as_str() {
         "gated" => ("b_gate", &["r_mag", "b_mag"]),
         "jumprelu" => ("b_enc", &["threshold"]),
         _ => ("b_enc", &[]),
     };
-    let known = [&["W_enc", bias, "W_dec", "b_dec"], besides].concat();
-    let mut names = tensors.names();
-    names.sort_unstable();
-    if let Some(name) = names.iter().find(|name| !known.contains(name) && **name != "scaling_factor") {
-        return Err(Error::new(Code::Unsupported, format!("unexpected tensor `{name}` in {WEIGHTS}"))
-            .fact("expected", known.join(", ")));
-    }
-    if names.contains(&"scaling_factor") && values(&tensors, "scaling_factor", &[d_sae])?.iter().any(|x| *x != 1.0) {
+    tensors.only(&[&["W_enc", bias, "W_dec", "b_dec", "scaling_factor"], besides].concat())?;
+    let latents = |name: &str| tensors.values(name, &[d_sae]);
+    if tensors.has("scaling_factor") && latents("scaling_factor")?.iter().any(|x| *x != 1.0) {
         return Err(Error::new(Code::Unsupported, "a `scaling_factor` other than 1"));
     }
-    let latents = |name: &str| values(&tensors, name, &[d_sae]);
-    let mut w_enc = transpose(&values(&tensors, "W_enc", &[d_in, d_sae])?, d_in, d_sae);
-    let mut w_dec = values(&tensors, "W_dec", &[d_sae, d_in])?;
-    let (mut b_enc, b_dec) = (latents(bias)?, values(&tensors, "b_dec", &[d_in])?);
-    let activation = match architecture.as_str() {
+    let mut w_enc = tensors.transposed("W_enc", [d_sae, d_in])?;
+    let mut w_dec = tensors.values("W_dec", &[d_sae, d_in])?;
+    let (mut b_enc, b_dec) = (latents(bias)?, tensors.values("b_dec", &[d_in])?);
+    let activation = match layout.as_str() {
         "topk" => Activation::TopK { k: top_k(&cfg)? },
         "jumprelu" => Activation::Threshold(latents("threshold")?),
         "gated" => Activation::Gated { r_mag: latents("r_mag")?, b_mag: latents("b_mag")? },
         _ => Activation::Relu,
     };
-    if field(&cfg, "rescale_acts_by_decoder_norm")?.unwrap_or(false) {
+    if cfg.get("rescale_acts_by_decoder_norm")?.unwrap_or(false) {
         unit_decoder(&mut w_enc, &mut b_enc, &mut w_dec, d_in);
     }
     let mut sae = Sae::new(config, activation, w_enc, b_enc, w_dec, b_dec)?;
@@ -167,141 +158,66 @@ fn layout(activation: &Activation) -> &'static str {
     }
 }
 
-/// The `k` of a top-k SAE: at the top since version 6, in `activation_fn_kwargs` before.
-fn top_k(cfg: &Value) -> Result<usize> {
-    let k = match field::<usize>(cfg, "k")? {
-        Some(k) => Some(k),
-        None => cfg.get("activation_fn_kwargs").map_or(Ok(None), |kwargs| field(kwargs, "k"))?,
+/// The architecture; before version 6 a top-k SAE was a standard one with that activation.
+fn layout_of(cfg: &Cfg<'_>) -> Result<String> {
+    let architecture = cfg.text(&["architecture"])?.unwrap_or_else(|| "standard".to_string());
+    cfg.supported("architecture", &architecture, &["standard", "topk", "jumprelu", "gated"])?;
+    let activation = cfg.text(&["activation_fn_str", "activation_fn"])?.unwrap_or_else(|| "relu".to_string());
+    let (available, layout): (&[&str], _) = match architecture.as_str() {
+        "standard" if activation == "topk" => (&["topk"], "topk"),
+        "standard" | "topk" => (&["relu", "topk"], architecture.as_str()),
+        _ => (&["relu"], architecture.as_str()),
     };
-    k.ok_or_else(|| damaged(CONFIG, "a top-k SAE needs `k`"))
+    cfg.supported("activation_fn_str", &activation, available)?;
+    Ok(layout.to_string())
+}
+
+/// The `k` of a top-k SAE: at the top since version 6, in `activation_fn_kwargs` before.
+fn top_k(cfg: &Cfg<'_>) -> Result<usize> {
+    let k = cfg.get("k")?.map_or_else(|| cfg.child("activation_fn_kwargs").get("k"), |k| Ok(Some(k)))?;
+    k.ok_or_else(|| cfg.damaged("a top-k SAE needs `k`"))
 }
 
 /// Makes decoder rows unit without changing what the SAE computes: pre-activations take the norm instead. So a choice of the largest
-/// pre-activations "rescaled by decoder norms" becomes a plain one.
+/// pre-activations "rescaled by decoder norms" becomes a plain one. A row of norm 0 falls silent.
 fn unit_decoder(w_enc: &mut [f32], b_enc: &mut [f32], w_dec: &mut [f32], d: usize) {
     for ((w_enc, b_enc), w_dec) in w_enc.chunks_exact_mut(d).zip(b_enc).zip(w_dec.chunks_exact_mut(d)) {
         let norm = w_dec.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt() as f32;
-        if norm > 0.0 && norm.is_finite() {
-            w_enc.iter_mut().for_each(|x| *x *= norm);
-            *b_enc *= norm;
+        w_enc.iter_mut().for_each(|x| *x *= norm);
+        *b_enc *= norm;
+        if norm > 0.0 {
             w_dec.iter_mut().for_each(|x| *x /= norm);
         }
     }
 }
 
 /// The config from `cfg.json`, nested metadata before flat keys.
-fn config(cfg: &Value, extra: &Value) -> Result<Config> {
-    let named = |name: &str| {
-        field::<String>(&cfg["metadata"], name).and_then(|value| match value {
-            Some(value) => Ok(Some(value)),
-            None => field::<String>(cfg, name),
-        })
+fn config(cfg: &Cfg<'_>, extra: &Cfg<'_>, layout: &str) -> Result<Config> {
+    let metadata = cfg.child("metadata");
+    let named = |keys: &[&str]| metadata.text(keys)?.map_or_else(|| cfg.text(keys), |text| Ok(Some(text)));
+    let normalize = match cfg.value("normalize_activations").and_then(serde_json::Value::as_bool) {
+        Some(false) => None,
+        Some(true) => Some("expected_average_only_in".to_string()),
+        None => cfg.text(&["normalize_activations"])?,
     };
-    let size = |name: &str| match field::<usize>(cfg, name)? {
-        Some(size) if size > 0 => Ok(size),
-        _ => Err(damaged(CONFIG, &format!("`{name}` is not an int above 0"))),
-    };
-    let supported = |name: &str, default: &str, known: &[&str]| {
-        let value = field::<String>(cfg, name)?.unwrap_or_else(|| default.to_string());
-        if known.contains(&value.as_str()) {
-            return Ok(());
-        }
-        Err(Error::new(Code::Unsupported, format!("`{name}: \"{value}\"` in {CONFIG} is not available"))
-            .fact("available", known.join(", ")))
-    };
-    supported("architecture", "standard", &["standard", "topk", "jumprelu", "gated"])?;
-    supported("normalize_activations", "none", &["none"])?;
-    supported("reshape_activations", "none", &["none"])?;
-    supported("activation_fn_str", "relu", &["relu", "topk"])?;
-    let layout = field::<String>(cfg, "architecture")?.unwrap_or_default();
-    let ours = field::<String>(extra, "architecture")?.filter(|name| Architecture::named(name).is_ok());
+    cfg.supported("normalize_activations", normalize.as_deref().unwrap_or("none"), &["none"])
+        .map_err(|error| error.help("fold the scale into the weights in SAELens, and save it again"))?;
+    cfg.supported("reshape_activations", cfg.text(&["reshape_activations"])?.as_deref().unwrap_or("none"), &["none"])?;
+    let ours = extra.text(&["architecture"])?.filter(|name| Architecture::named(name).is_ok());
     let architecture = ours.unwrap_or_else(|| {
         let same = Architecture::ALL.into_iter().find(|architecture| architecture.name() == layout);
         same.unwrap_or(Architecture::Relu).name().to_string()
     });
-    let context_size = match field::<usize>(&cfg["metadata"], "context_size")? {
-        Some(size) => Some(size),
-        None => field::<usize>(cfg, "context_size")?,
-    };
     Ok(Config {
         architecture,
-        d_in: size("d_in")?,
-        d_sae: size("d_sae")?,
-        hook_name: named("hook_name")?.unwrap_or_default(),
-        model_name: named("model_name")?.unwrap_or_default(),
-        context_size,
-        decoder_norm: field::<DecoderNorm>(extra, "decoder_norm")?.unwrap_or(DecoderNorm::Free),
-        apply_b_dec_to_input: field(cfg, "apply_b_dec_to_input")?.unwrap_or(true),
+        d_in: cfg.size("d_in")?,
+        d_sae: cfg.size("d_sae")?,
+        hook_name: named(&["hook_name", "hook_point"])?.unwrap_or_default(),
+        model_name: named(&["model_name"])?.unwrap_or_default(),
+        context_size: metadata.get("context_size")?.map_or_else(|| cfg.get("context_size"), |size| Ok(Some(size)))?,
+        decoder_norm: extra.get("decoder_norm")?.unwrap_or(DecoderNorm::Free),
+        apply_b_dec_to_input: cfg.get("apply_b_dec_to_input")?.unwrap_or(true),
         normalize_activations: "none".to_string(),
-        training: extra.get("training").cloned().unwrap_or_default(),
+        training: extra.value("training").cloned().unwrap_or_default(),
     })
-}
-
-/// A key's value; a missing or null one is `None`, one of another type an error.
-fn field<T: serde::de::DeserializeOwned>(object: &Value, name: &str) -> Result<Option<T>> {
-    match object.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => serde_json::from_value(value.clone())
-            .map(Some)
-            .map_err(|error| damaged(CONFIG, &format!("`{name}`: {error}"))),
-    }
-}
-
-/// A tensor of this shape as f32.
-fn values(tensors: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-    let tensor = tensors.tensor(name).map_err(|_| damaged(WEIGHTS, &format!("there is no tensor `{name}`")))?;
-    if tensor.shape() != shape {
-        return Err(Error::new(Code::ShapeMismatch, format!("`{name}` in {WEIGHTS} does not fit {CONFIG}"))
-            .fact("expected", format!("{shape:?}"))
-            .fact("given", format!("{:?}", tensor.shape())));
-    }
-    let data = tensor.data();
-    Ok(match tensor.dtype() {
-        Dtype::F32 => data.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect(),
-        Dtype::F64 => data.as_chunks::<8>().0.iter().map(|x| f64::from_le_bytes(*x) as f32).collect(),
-        Dtype::F16 => data.as_chunks::<2>().0.iter().map(|x| half::f16::from_le_bytes(*x).to_f32()).collect(),
-        Dtype::BF16 => data.as_chunks::<2>().0.iter().map(|x| half::bf16::from_le_bytes(*x).to_f32()).collect(),
-        other => {
-            return Err(Error::new(Code::Unsupported, format!("`{name}` in {WEIGHTS} has type {other:?}"))
-                .fact("available", "F64, F32, F16, BF16"));
-        }
-    })
-}
-
-fn read(dir: &Path, name: &str) -> Result<Vec<u8>> {
-    let path = dir.join(name);
-    std::fs::read(&path).map_err(|error| {
-        Error::new(Code::MissingFile, format!("{name} of the SAE cannot be read"))
-            .fact("path", path.display())
-            .fact("reason", error)
-            .help("a SAELens folder holds cfg.json and sae_weights.safetensors")
-    })
-}
-
-fn parse(name: &str, bytes: &[u8]) -> Result<Value> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| damaged(name, &error.to_string()))?;
-    if value.is_object() { Ok(value) } else { Err(damaged(name, "it is not a JSON object")) }
-}
-
-fn damaged(name: &str, reason: &str) -> Error {
-    Error::new(Code::DamagedFile, format!("{name} of the SAE is damaged")).fact("reason", reason)
-}
-
-fn internal(error: &dyn std::fmt::Display) -> Error {
-    Error::new(Code::Internal, format!("the SAE does not serialize: {error}"))
-}
-
-fn bytes_of(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|x| x.to_le_bytes()).collect()
-}
-
-/// The transpose of a row-major `[n, m]` matrix.
-fn transpose(values: &[f32], n: usize, m: usize) -> Vec<f32> {
-    let mut out = vec![0.0; values.len()];
-    for i in 0..n {
-        for j in 0..m {
-            out[j * n + i] = values[i * m + j];
-        }
-    }
-    out
 }

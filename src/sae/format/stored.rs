@@ -1,0 +1,171 @@
+//! Named tensors in the bytes of a file, decoded to f32 when their shape is known.
+
+use safetensors::SafeTensors;
+
+use super::torch;
+use crate::error::{Code, Error, Result};
+use crate::ops::element::Element;
+
+/// One tensor: where its numbers are.
+#[derive(Debug)]
+pub(super) struct Stored<'a> {
+    /// Its name in the file.
+    pub(super) name: String,
+    /// The lengths of its dimensions.
+    pub(super) shape: Vec<usize>,
+    /// How many numbers lie between neighbors along each dimension.
+    pub(super) strides: Vec<usize>,
+    /// The type of its numbers.
+    pub(super) element: Element,
+    /// The numbers, from its first on.
+    pub(super) data: &'a [u8],
+}
+
+/// The tensors of a file.
+#[derive(Debug)]
+pub(super) struct Tensors<'a> {
+    file: &'a str,
+    all: Vec<Stored<'a>>,
+}
+
+impl<'a> Tensors<'a> {
+    /// The tensors in the bytes of a `.safetensors` file.
+    ///
+    /// # Errors
+    /// `damaged-file`; `unsupported` for a type of number.
+    pub(super) fn of_safetensors(file: &'a str, bytes: &'a [u8]) -> Result<Self> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(file, &error.to_string()))?;
+        let mut all = Vec::new();
+        for (name, view) in tensors.iter() {
+            let element = Element::of_safetensors(view.dtype()).ok_or_else(|| {
+                Error::new(Code::Unsupported, format!("`{name}` in {file} has type {:?}", view.dtype()))
+                    .fact("available", "F64, F32, F16, BF16 and ints")
+            })?;
+            let shape = view.shape().to_vec();
+            all.push(Stored { name: name.to_string(), strides: row_major(&shape), shape, element, data: view.data() });
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Tensors { file, all })
+    }
+
+    /// The tensors of a state dict that `torch.save` wrote.
+    ///
+    /// # Errors
+    /// `damaged-file`; `unsupported` for the format of torch before 1.6.
+    pub(super) fn of_torch(file: &'a str, bytes: &'a [u8]) -> Result<Self> {
+        if bytes.starts_with(b"\x80\x02\x8a\x0a") {
+            return Err(Error::new(Code::Unsupported, format!("{file} is of a torch before 1.6"))
+                .help("load it in Python and `torch.save` it again"));
+        }
+        let all = torch::tensors(bytes).map_err(|reason| damaged(file, &reason))?;
+        Ok(Tensors { file, all })
+    }
+
+    /// Whether there is a tensor of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all.iter().any(|stored| stored.name == name)
+    }
+
+    /// The two lengths of a matrix.
+    ///
+    /// # Errors
+    /// `damaged-file` when it is missing or no matrix.
+    pub(super) fn matrix(&self, name: &str) -> Result<[usize; 2]> {
+        let stored = self.stored(name)?;
+        stored.shape.as_slice().try_into().map_err(|_| damaged(self.file, &format!("`{name}` is no matrix")))
+    }
+
+    /// Checks that every tensor is one of these.
+    ///
+    /// # Errors
+    /// `unsupported`: a tensor that nobody reads may change what the SAE computes.
+    pub(super) fn only(&self, known: &[&str]) -> Result<()> {
+        match self.all.iter().find(|stored| !known.contains(&stored.name.as_str())) {
+            None => Ok(()),
+            Some(Stored { name, .. }) => {
+                Err(Error::new(Code::Unsupported, format!("unexpected tensor `{name}` in {}", self.file))
+                    .fact("expected", known.join(", ")))
+            }
+        }
+    }
+
+    /// The values of a tensor of this shape, row-major.
+    ///
+    /// # Errors
+    /// `damaged-file` when it is missing or reaches beyond its numbers, `shape-mismatch`.
+    pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let stored = self.stored(name)?;
+        if stored.shape != shape {
+            return Err(Error::new(Code::ShapeMismatch, format!("`{name}` in {} has another shape", self.file))
+                .fact("expected", format!("{shape:?}"))
+                .fact("given", format!("{:?}", stored.shape)));
+        }
+        stored.values().ok_or_else(|| damaged(self.file, &format!("`{name}` reaches beyond its values")))
+    }
+
+    /// As [`Tensors::values`], transposed: of a tensor `[m, n]` the values of `[n, m]`.
+    ///
+    /// # Errors
+    /// As [`Tensors::values`].
+    pub(super) fn transposed(&self, name: &str, [n, m]: [usize; 2]) -> Result<Vec<f32>> {
+        Ok(transpose(&self.values(name, &[m, n])?, m, n))
+    }
+
+    fn stored(&self, name: &str) -> Result<&Stored<'a>> {
+        let found = self.all.iter().find(|stored| stored.name == name);
+        found.ok_or_else(|| damaged(self.file, &format!("there is no tensor `{name}`")))
+    }
+}
+
+impl Stored<'_> {
+    /// The values in row-major order; `None` where it claims more numbers than there are, be it by repeating some.
+    fn values(&self) -> Option<Vec<f32>> {
+        let count = self.shape.iter().try_fold(1usize, |count, n| count.checked_mul(*n))?;
+        let size = self.element.size();
+        let there = self.data.len() / size;
+        if self.strides.len() != self.shape.len() || count > there {
+            return None;
+        }
+        if count == 0 || self.strides == row_major(&self.shape) {
+            return Some(self.element.to_f32(&self.data[..count * size]));
+        }
+        let mut last = 0usize;
+        for (n, stride) in self.shape.iter().zip(&self.strides) {
+            last = last.checked_add((n - 1).checked_mul(*stride)?)?;
+        }
+        if last >= there {
+            return None;
+        }
+        let all = self.element.to_f32(&self.data[..(last + 1) * size]);
+        let mut places = vec![0usize];
+        for (n, stride) in self.shape.iter().zip(&self.strides) {
+            places = places.iter().flat_map(|place| (0..*n).map(move |i| place + i * stride)).collect();
+        }
+        Some(places.into_iter().map(|place| all[place]).collect())
+    }
+}
+
+/// The strides of a row-major tensor.
+fn row_major(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1usize; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i].saturating_mul(shape[i]);
+    }
+    strides
+}
+
+/// The transpose of a row-major `[n, m]` matrix.
+pub(super) fn transpose(values: &[f32], n: usize, m: usize) -> Vec<f32> {
+    let mut out = vec![0.0; values.len()];
+    for i in 0..n {
+        for j in 0..m {
+            out[j * n + i] = values[i * m + j];
+        }
+    }
+    out
+}
+
+/// A file that is not what it claims to be.
+pub(super) fn damaged(file: &str, reason: &str) -> Error {
+    Error::new(Code::DamagedFile, format!("{file} of the SAE is damaged")).fact("reason", reason)
+}
