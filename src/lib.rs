@@ -8,7 +8,8 @@
 //!
 //! [`sweep`] stands beside the host: it has scripts run as processes, over grids, and knows nothing of what they do.
 //!
-//! The core is [`corpus`], [`model`], [`activations`], [`sae`], [`regularizer`], [`geometry`], [`compare`] and [`synthetic`].
+//! The core is [`corpus`], [`model`], [`activations`], [`sae`], [`regularizer`], [`geometry`], [`compare`] and [`synthetic`]. Beside [`ops`], `torch` reads the
+//! files of PyTorch.
 //! The rules, stated as absences and held by `tests/tidy.rs`:
 //!
 //! - the core and [`ops`] never import rhai, polars, plotters or serde_yaml;
@@ -35,6 +36,7 @@ pub mod sae;
 pub mod synthetic;
 
 pub mod ops;
+mod torch;
 
 pub mod error;
 pub mod memory;

@@ -3,7 +3,6 @@
 mod gguf;
 pub(super) mod json;
 mod marks;
-mod pickle;
 pub mod safetensors;
 pub mod tensors;
 
@@ -19,6 +18,7 @@ use super::weights::Weights;
 use super::{TargetModel, files};
 use crate::corpus::Tokenizer;
 use crate::error::{Code, Error, Result};
+use crate::torch;
 use json::Json;
 use tensors::Tensors;
 
@@ -112,8 +112,18 @@ fn open(path: &Path) -> Result<Tensors> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match path.extension().is_some_and(|e| e == "safetensors") {
         true => safetensors::open(path),
-        false => pickle::open(&name, &read(path)?),
+        false => of_torch(&name, &read(path)?),
     }
+}
+
+/// The tensors of a file that `torch.save` wrote.
+fn of_torch(name: &str, bytes: &[u8]) -> Result<Tensors> {
+    let mut tensors = Tensors::new(name);
+    for stored in torch::tensors(bytes).map_err(|reason| damaged(name, reason))? {
+        let values = stored.values().ok_or_else(|| "it reaches beyond its values".to_string());
+        tensors.add(&stored.name, &stored.shape, values);
+    }
+    Ok(tensors)
 }
 
 fn lens(path: &Path, dir: &Path, config: &Value, mut tensors: Tensors, options: &LoadOptions) -> Result<TargetModel> {

@@ -3,13 +3,10 @@
 mod cfg;
 pub mod dictionary_learning;
 pub mod neel_nanda;
-mod pickle;
 pub mod sae_lens;
 pub mod sparsify;
 mod stored;
-mod torch;
 mod written;
-mod zip;
 
 use std::path::Path;
 

@@ -1,18 +1,25 @@
 //! What `torch.save` writes of a state dict, since torch 1.6: a zip archive with a pickle that names slices of other entries.
+//!
+//! candle has a reader of these too; a file made for the purpose can make it panic, overflow the stack or take unbounded memory. Here nothing
+//! is called, copied or nested, and memory is bounded by the length of the file.
 
-use super::pickle::{self, Graph, Id, Node};
-use super::stored::Stored;
-use super::zip;
+mod pickle;
+mod stored;
+mod zip;
+
+use pickle::{Graph, Id, Node};
+pub use stored::{Stored, row_major};
+
 use crate::ops::element::Element;
 
 /// The largest pickle that is read: weights are not in it.
 const MAX_PICKLE: usize = 64 << 20;
 
-/// The named tensors, in the order of the dict; its other entries are left out.
+/// The named tensors, in the order of the dict, or of the one that it holds as `state_dict` or `model`; other entries are left out.
 ///
 /// # Errors
 /// The reason why the bytes are no such file.
-pub(super) fn tensors(bytes: &[u8]) -> Result<Vec<Stored<'_>>, String> {
+pub fn tensors(bytes: &[u8]) -> Result<Vec<Stored<'_>>, String> {
     let entries = zip::entries(bytes)?;
     let file = |name: &str| entries.iter().find(|(found, _)| found == name).map(|(_, content)| *content);
     let names = entries.iter().map(|(name, _)| name.as_str());
@@ -28,8 +35,12 @@ pub(super) fn tensors(bytes: &[u8]) -> Result<Vec<Stored<'_>>, String> {
     }
     let (graph, top) = pickle::load(content)?;
     let Node::Dict(dict) = graph.node(top) else { return Err("it holds no dict of tensors".to_string()) };
+    let inner = dict.iter().find_map(|(key, value)| match graph.node(*value) {
+        Node::Dict(inner) if matches!(graph.text(*key), Some("state_dict" | "model")) => Some(inner),
+        _ => None,
+    });
     let mut found: Vec<Stored> = Vec::new();
-    for (key, value) in dict {
+    for (key, value) in inner.unwrap_or(dict) {
         let (Some(name), Node::Call(..)) = (graph.text(*key), graph.node(*value)) else { continue };
         if found.iter().any(|stored| stored.name == name) {
             return Err(format!("it holds `{name}` twice"));
