@@ -112,7 +112,10 @@ fn arrows_go_down_only() {
     let core = ["corpus", "model", "activations", "sae", "regularizer", "geometry", "compare", "synthetic"];
     let core: Vec<String> = core.iter().map(|room| format!("crate::{room}")).collect();
     let core: Vec<&str> = core.iter().map(String::as_str).collect();
-    none(uses(&["ops/", "torch/", "store/", "report/"], &[], &core), "`ops`, `torch`, `store` and `report` know nothing of the core");
+    none(
+        uses(&["ops/", "torch/", "store/", "report/"], &[], &core),
+        "`ops`, `torch`, `store` and `report` know nothing of the core",
+    );
     none(uses(&["store/"], &[], &["crate::host", "crate::report", "crate::cli"]), "the store lies below");
     none(uses(&["report/", "host/"], &[], &["crate::cli"]), "only `main` knows the command line");
     none(uses(&["report/"], &[], &["crate::host"]), "the report lies below the host");

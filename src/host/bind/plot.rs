@@ -185,9 +185,9 @@ pub mod plot {
     /// Writes the figure into the results of this script, with options.
     ///
     /// * `name`: a file name without folder and ending.
-    /// * `options`: `png`: a bool, false by default; this build writes SVG only.
+    /// * `options`: `png`: a bool, false by default: also as PNG, with the fonts of this machine; needs a build with the feature `png`.
     ///
-    /// Errors: `unsupported` for PNG, `outside-project`, `write-failed`.
+    /// Errors: `unsupported` for PNG without that feature, `outside-project`, `write-failed`.
     ///
     /// ```rhai
     /// plot::heatmap(#{ values: tensor::eye(3) }).save("unit", #{ png: false });

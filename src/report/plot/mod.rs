@@ -9,6 +9,7 @@ mod canvas;
 mod draw;
 mod marks;
 mod options;
+mod png;
 mod theme;
 
 use serde::Serialize;
@@ -118,14 +119,12 @@ impl Figure {
         Ok(canvas::complete(&text, (width, height), &self.title(), &self.description()))
     }
 
-    /// PNG is not written.
+    /// The picture as PNG, with the fonts of this machine; needs the feature `png`.
     ///
     /// # Errors
-    /// `unsupported`, always; the help names SVG.
+    /// `unsupported` without the feature or without a font; `internal` when a library refuses.
     pub fn to_png(&self) -> Result<Vec<u8>> {
-        Err(Error::new(Code::Unsupported, "figures are not written as PNG")
-            .fact("expected", "SVG, which needs no font of the machine and has the same bytes everywhere")
-            .help("leave out `png: true`; a browser or `rsvg-convert` turns the SVG into a PNG"))
+        png::from_svg(&self.to_svg()?)
     }
 
     /// The picture's name: its title, or what kind of chart it is.
