@@ -10,6 +10,7 @@ pub mod callback;
 pub mod console;
 pub mod diagnostic;
 pub mod docs;
+mod harvest;
 mod hub;
 mod jail;
 mod model_source;

@@ -4,10 +4,11 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext, exported_module};
 use serde_json::json;
 
-use crate::activations::{Activations, Harvest, HarvestOptions, Store};
+use crate::activations::{Activations, HarvestOptions};
 use crate::corpus::Corpus as CoreCorpus;
 use crate::error::{Code, Error, Result};
 use crate::host::bind::language;
+use crate::host::harvest::harvest;
 use crate::host::model_source;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
@@ -33,10 +34,8 @@ pub fn register(engine: &mut Engine) {
 /// Versions of what is remembered: raised when the same arguments would give another result.
 const TRAIN_VERSION: u32 = 2;
 const LOSS_VERSION: u32 = 3;
-const ACTIVATIONS_VERSION: u32 = 3;
 
 const HISTORY: &str = "history.json";
-const ROWS: &str = "activations.safetensors";
 
 fn from_entry(entry: &store::Entry) -> Result<Core> {
     let read = |name: &str| {
@@ -64,43 +63,6 @@ fn train_model(ctx: &NativeCallContext, corpus: &CoreCorpus, options: &TrainOpti
         store::write_atomic(&folder.join(HISTORY), history.as_bytes())
     })?;
     from_entry(&entry)
-}
-
-/// Harvests, or takes what the same call harvested before. Its rows are hashed when they are first read.
-fn harvest(
-    ctx: &NativeCallContext,
-    model: &Core,
-    corpus: &CoreCorpus,
-    options: &HarvestOptions,
-) -> Result<Activations> {
-    let session = session(ctx);
-    model.hook_width(&options.hook)?;
-    if options.store == Store::Stream {
-        return Activations::stream(Harvest::new(model, corpus, options)?);
-    }
-    let inputs = [("model", model.digest()?), ("model name", model.name()), ("corpus", corpus.digest())];
-    let key = key("m.activations", ACTIVATIONS_VERSION, resolved(options, &["store"]), &inputs);
-    let partial = format!("{}.rows", key.digest());
-    let entry = session.remember(key, &mut |folder, checkpoint| {
-        let harvest = Harvest::new(model, corpus, options)?;
-        let bytes = harvest.file_bytes() as u64;
-        let mut file = match store::RowFile::resume(&folder.with_file_name(&partial), bytes)? {
-            Some(file) => file,
-            None => store::RowFile::create(&folder.join(&partial), bytes)?,
-        };
-        let resumed = checkpoint.load().filter(|_| file.resumed);
-        let done = resumed.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes) as usize;
-        let places = harvest.places();
-        for part in done..harvest.parts() {
-            harvest.fill(part, &places, file.bytes_mut(), session.monitor())?;
-            file.sync()?;
-            checkpoint.save(&(part as u64 + 1).to_le_bytes())?;
-        }
-        file.finish_as(&folder.join(ROWS))
-    })?;
-    let checked = entry.clone();
-    let check = Box::new(move || checked.verified(ROWS).map(|_| ()));
-    Activations::open(&entry.dir().join(ROWS), Some(entry.digest().to_string()), check)
 }
 
 /// The functions of the namespace `model`.
@@ -398,6 +360,6 @@ pub mod model {
         options: Map,
     ) -> Raised<Activations> {
         let options: HarvestOptions = Options::new("m.activations", options).read().at(&ctx)?;
-        harvest(&ctx, model, &corpus, &options).at(&ctx)
+        harvest(&session(&ctx), model, &corpus, &options).at(&ctx)
     }
 }
