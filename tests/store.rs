@@ -240,7 +240,8 @@ fn checkpoints_survive_and_damaged_ones_count_as_none() {
 fn results_stay_in_their_folder() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let results = Results::new(root.path(), "peaks").expect("a plain stem");
-    let path = results.write("scores.csv", b"a\n1\n").expect("written");
+    results.write("scores.csv", b"a\n1\n").expect("written");
+    let path = results.dir().join("scores.csv");
     assert_eq!(path, root.path().join("results/peaks/scores.csv"));
     results.write("scores.csv", b"a\n2\n").expect("written again");
     assert_eq!(fs::read(path).expect("readable"), b"a\n2\n");

@@ -71,6 +71,7 @@ fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, stop: &Arc<AtomicBool
         use_cache: true,
         quiet: false,
         progress: false,
+        json: false,
         stop: Arc::clone(stop),
     })?);
     let begin = Instant::now();

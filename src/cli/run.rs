@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::{Failure, project};
 use crate::error::{Code, Error};
+use crate::host::diagnostic::Report;
+use crate::host::events::{self, Event};
 use crate::host::session::{Override, Setup};
 use crate::host::{Session, run as host};
 use crate::report::yaml;
@@ -34,9 +36,22 @@ pub struct Arguments {
     /// Print nothing on stderr but warnings and errors
     #[arg(long, short)]
     quiet: bool,
-    /// Show no progress bars
+    /// Show no progress
     #[arg(long)]
     no_progress: bool,
+    /// What goes to stdout: what the script prints, or every event as a JSON object a line (then prints go to stderr)
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What goes to stdout.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// What the script prints.
+    #[default]
+    Human,
+    /// One JSON object an event; `events.rs` documents them.
+    Json,
 }
 
 /// `name=value`
@@ -64,13 +79,38 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         overrides,
         use_cache: !arguments.no_cache,
         quiet: arguments.quiet,
-        progress: !arguments.no_progress,
+        progress: !arguments.no_progress && !wants_no_progress(),
+        json: arguments.format == Format::Json,
         stop,
     })?);
-    host::run(&session, &name, &text)
-        .map_err(|report| Failure { text: report.draw(&session), exit_code: session.exit_code(&report.error) })?;
-    leave_record(&session, &name)?;
-    Ok(())
+    let saerun = env!("CARGO_PKG_VERSION").to_string();
+    session.console().emit(Event::Begin { schema: events::SCHEMA, saerun, script: name.clone() });
+    let outcome = host::run(&session, &name, &text);
+    let outcome = outcome.map_err(|report| {
+        session.console().emit(failed(&report));
+        Failure { text: report.draw(&session), exit_code: session.exit_code(&report.error) }
+    });
+    let outcome = outcome.and_then(|()| Ok(leave_record(&session, &name)?));
+    let exit_code = outcome.as_ref().err().map_or(0, |failure| failure.exit_code);
+    session.console().emit(Event::End { exit_code, seconds: session.console().elapsed() });
+    outcome
+}
+
+/// Whether the environment asks for no progress: a log of continuous integration, mostly.
+fn wants_no_progress() -> bool {
+    ["NO_PROGRESS", "CI"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+/// What a failed run says of itself.
+fn failed(report: &Report) -> Event {
+    let error = &report.error;
+    Event::Failed {
+        code: error.code.name().to_string(),
+        message: error.message.clone(),
+        facts: error.facts.clone(),
+        help: error.help.clone(),
+        at: report.place.clone(),
+    }
 }
 
 /// Computes with so many threads from here on; `None` leaves the choice to the environment and the machine.
@@ -84,11 +124,12 @@ pub(super) fn use_threads(threads: Option<u16>) {
 /// Writes the prose and the lock beside the results; a script without results leaves neither.
 pub(super) fn leave_record(session: &Session, name: &str) -> crate::error::Result<()> {
     let notes = session.notes();
+    session.console().set_place(None);
     if !notes.is_empty() {
-        session.results().write("notes.md", format!("{}\n", notes.join("\n\n").trim_end()).as_bytes())?;
+        session.save("notes.md", format!("{}\n", notes.join("\n\n").trim_end()).as_bytes())?;
     }
     if !session.results().written().is_empty() {
-        session.results().write("run.yaml", yaml::lock_to_yaml(&session.lock(name))?.as_bytes())?;
+        session.save("run.yaml", yaml::lock_to_yaml(&session.lock(name))?.as_bytes())?;
     }
     Ok(())
 }

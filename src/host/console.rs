@@ -1,20 +1,41 @@
-//! What a run says on the terminal: prints on stdout; bars, step lines and warnings on stderr.
+//! What a run says while it runs, and the list of it: prints on stdout; bars, step lines and warnings on stderr; with `--format json`
+//! events on stdout and all else on stderr.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::host::events::{Event, Place, Stamped};
 use crate::progress::Monitor;
 
-/// The terminal of one run. Progress is shown on a terminal only.
+/// Where there is no terminal, progress is a line this often: a log file can bear that.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// How a run talks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Voice {
+    /// Nothing on stderr but warnings and errors.
+    pub quiet: bool,
+    /// Whether long work shows how far it is.
+    pub progress: bool,
+    /// Events on stdout, one JSON object a line; prints go to stderr.
+    pub json: bool,
+}
+
+/// The terminal of one run, and what happened in it.
 pub struct Console {
-    quiet: bool,
-    bars: bool,
+    voice: Voice,
+    terminal: bool,
     stop: Arc<AtomicBool>,
     shown: Mutex<Option<(String, ProgressBar)>>,
-    warnings: Mutex<Vec<String>>,
+    /// When a line of progress was last due.
+    line: Mutex<Instant>,
+    begin: Instant,
+    events: Mutex<Vec<Stamped>>,
+    here: Mutex<Option<Place>>,
 }
 
 /// The data behind a lock; a panic elsewhere does not make it unusable.
@@ -23,24 +44,64 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Console {
-    /// A console that says nothing on stderr but warnings when `quiet`, and shows bars when `progress` and stderr is a
-    /// terminal. Setting `stop` ends the work soon.
-    pub fn new(quiet: bool, progress: bool, stop: Arc<AtomicBool>) -> Self {
-        let bars = progress && !quiet && std::io::stderr().is_terminal();
-        Console { quiet, bars, stop, shown: Mutex::new(None), warnings: Mutex::new(Vec::new()) }
+    /// A console that bars are drawn on if stderr is a terminal. Setting `stop` ends the work soon.
+    pub fn new(voice: Voice, stop: Arc<AtomicBool>) -> Self {
+        let begin = Instant::now();
+        Console {
+            terminal: std::io::stderr().is_terminal(),
+            voice,
+            stop,
+            shown: Mutex::new(None),
+            line: Mutex::new(begin),
+            begin,
+            events: Mutex::new(Vec::new()),
+            here: Mutex::new(None),
+        }
     }
 
-    /// Writes a line to stdout, above the bar.
+    /// Says where the script is: the call that made what happens next.
+    pub fn set_place(&self, place: Option<Place>) {
+        *locked(&self.here) = place;
+    }
+
+    /// The call that is being made.
+    pub fn place(&self) -> Option<Place> {
+        locked(&self.here).clone()
+    }
+
+    /// Keeps an event, and prints it where events are asked for.
+    pub fn emit(&self, event: Event) {
+        let stamped = Stamped { after: self.elapsed(), event };
+        self.print_event(&stamped);
+        locked(&self.events).push(stamped);
+    }
+
+    /// What happened so far.
+    pub fn events(&self) -> Vec<Stamped> {
+        locked(&self.events).clone()
+    }
+
+    /// Seconds since the run began.
+    pub fn elapsed(&self) -> f64 {
+        self.begin.elapsed().as_secs_f64()
+    }
+
+    /// A line that the script prints, above the bar.
     pub fn print(&self, text: &str) {
         self.aside(|| {
             // A closed pipe (`saerun .. | head`) is no reason to stop an experiment.
-            let _ = writeln!(std::io::stdout().lock(), "{text}");
+            let _ = if self.voice.json {
+                writeln!(std::io::stderr().lock(), "{text}")
+            } else {
+                writeln!(std::io::stdout().lock(), "{text}")
+            };
         });
+        self.emit(Event::Print { text: text.to_string(), at: self.place() });
     }
 
     /// Writes a line to stderr, above the bar, unless quiet.
     pub fn say(&self, text: &str) {
-        if !self.quiet {
+        if !self.voice.quiet {
             self.aside(|| {
                 let _ = writeln!(std::io::stderr().lock(), "{text}");
             });
@@ -54,11 +115,6 @@ impl Console {
         }
     }
 
-    /// What was warned about, in order.
-    pub fn warnings(&self) -> Vec<String> {
-        locked(&self.warnings).clone()
-    }
-
     /// Runs `f` with the bar out of the way.
     fn aside(&self, f: impl FnOnce()) {
         match &*locked(&self.shown) {
@@ -66,12 +122,35 @@ impl Console {
             None => f(),
         }
     }
+
+    fn print_event(&self, stamped: &Stamped) {
+        if self.voice.json
+            && let Ok(line) = serde_json::to_string(stamped)
+        {
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        }
+    }
+
+    /// Progress where no bar can be drawn: a line, or an event, now and then.
+    fn line(&self, label: &str, done: u64, total: u64, note: &str) {
+        let mut last = locked(&self.line);
+        if last.elapsed() < LINE_EVERY || done >= total {
+            return;
+        }
+        *last = Instant::now();
+        self.say(format!("{label} {done}/{total} {note}").trim_end());
+        let event = Event::Progress { label: label.to_string(), done, total, note: note.to_string() };
+        self.print_event(&Stamped { after: self.elapsed(), event });
+    }
 }
 
 impl Monitor for Console {
     fn update(&self, label: &str, done: u64, total: u64, note: &str) {
-        if !self.bars {
+        if !self.voice.progress {
             return;
+        }
+        if !self.terminal || self.voice.quiet || self.voice.json {
+            return self.line(label, done, total, note);
         }
         let mut shown = locked(&self.shown);
         if shown.as_ref().is_some_and(|(name, _)| name != label)
@@ -105,6 +184,6 @@ impl Monitor for Console {
         self.aside(|| {
             let _ = writeln!(std::io::stderr().lock(), "warning: {message}");
         });
-        locked(&self.warnings).push(message.to_string());
+        self.emit(Event::Warning { message: message.to_string(), at: self.place() });
     }
 }

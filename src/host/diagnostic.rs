@@ -7,19 +7,9 @@ use rhai::{Engine, EvalAltResult, ParseErrorType, Position};
 
 use crate::error::{Code, Error, nearest};
 use crate::host::docs::{Function, Kind, functions};
+pub use crate::host::events::Place;
 use crate::host::raise::script_name;
 use crate::host::session::Session;
-
-/// A place in a source file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file's path inside the project.
-    pub file: String,
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in characters, from 1; 0 when only the line is known.
-    pub column: usize,
-}
 
 /// A failure with its place.
 #[derive(Debug, Clone)]

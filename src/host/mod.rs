@@ -10,6 +10,7 @@ pub mod callback;
 pub mod console;
 pub mod diagnostic;
 pub mod docs;
+pub mod events;
 mod harvest;
 mod hub;
 mod jail;

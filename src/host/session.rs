@@ -10,7 +10,8 @@ use rhai::{Engine, NativeCallContext};
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
-use crate::host::console::{Console, locked};
+use crate::host::console::{Console, Voice, locked};
+use crate::host::events::{Event, Place};
 use crate::progress::{Checkpoint, Monitor};
 use crate::store;
 
@@ -29,8 +30,10 @@ pub struct Setup {
     pub use_cache: bool,
     /// Nothing on stderr but warnings and errors.
     pub quiet: bool,
-    /// Whether bars may be shown.
+    /// Whether long work shows how far it is.
     pub progress: bool,
+    /// Events on stdout, one JSON object a line, instead of what the script prints.
+    pub json: bool,
     /// Set to end the run soon: Ctrl-C.
     pub stop: Arc<AtomicBool>,
 }
@@ -55,16 +58,21 @@ pub struct Session {
     params: Mutex<Option<Value>>,
     steps: Mutex<Vec<store::Step>>,
     inputs: Mutex<BTreeMap<String, String>>,
-    notes: Mutex<Vec<String>>,
     sources: Mutex<BTreeMap<String, Arc<str>>>,
     engine: OnceLock<Weak<Engine>>,
     misuse: AtomicBool,
 }
 
-/// The session of the engine that makes this call.
+/// The session of the engine that makes this call, which is told where the call stands.
 pub fn session(ctx: &NativeCallContext) -> Arc<Session> {
     let tag = ctx.tag().and_then(|tag| tag.clone().try_cast::<Arc<Session>>());
-    tag.expect("`host::engine` puts the session into the engine's tag, and no script can change it")
+    let session = tag.expect("`host::engine` puts the session into the engine's tag, and no script can change it");
+    let (position, file) = (ctx.call_position(), ctx.call_source());
+    if let (Some(line), Some(file)) = (position.line(), file) {
+        let column = position.position().unwrap_or(0);
+        session.console.set_place(Some(Place { file: file.to_string(), line, column }));
+    }
+    session
 }
 
 impl Session {
@@ -79,14 +87,13 @@ impl Session {
                 None => store::Results::new(&setup.root, &setup.stem)?,
             },
             cache: store::Cache::open(setup.root.join(".saerun").join("cache"), setup.use_cache),
-            console: Console::new(setup.quiet, setup.progress, setup.stop),
+            console: Console::new(Voice { quiet: setup.quiet, progress: setup.progress, json: setup.json }, setup.stop),
             overrides: setup.overrides,
             root: setup.root,
             stem: setup.stem,
             params: Mutex::new(None),
             steps: Mutex::new(Vec::new()),
             inputs: Mutex::new(BTreeMap::new()),
-            notes: Mutex::new(Vec::new()),
             sources: Mutex::new(BTreeMap::new()),
             engine: OnceLock::new(),
             misuse: AtomicBool::new(false),
@@ -141,17 +148,32 @@ impl Session {
         let short: String = key.digest().chars().take(8).collect();
         let function = key.function.clone();
         self.record(&key);
+        // Closures that the work calls move the place; the step belongs to the call that was made here.
+        let at = self.console.place();
+        let start = Instant::now();
+        let finished = |cached| {
+            let (function, key) = (key.function.clone(), key.digest());
+            self.console.emit(Event::Step {
+                function,
+                key,
+                cached,
+                seconds: start.elapsed().as_secs_f64(),
+                at: at.clone(),
+            });
+        };
         if let Some(entry) = self.cache.get(&key, &|text| self.console.warn(text)) {
             self.console.say(&format!("cached {function} {short}"));
+            finished(true);
             return Ok(entry);
         }
         self.console.check()?;
-        let start = Instant::now();
         let mut checkpoint = self.cache.checkpoint(&key);
         let entry = self.cache.put(&key, &mut |folder| compute(folder, &mut checkpoint));
         self.console.clear();
         let entry = entry?;
         self.console.say(&format!("ran    {function} {short} in {}", duration(start.elapsed().as_secs_f64())));
+        finished(false);
+        self.console.set_place(at);
         Ok(entry)
     }
 
@@ -188,14 +210,29 @@ impl Session {
         }
     }
 
+    /// Writes a file of the results; see [`store::Results::write`].
+    ///
+    /// # Errors
+    /// `outside-project`, `write-failed`.
+    pub fn save(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let written = self.results.write(name, bytes)?;
+        let (file, at) = (name.to_string(), self.console.place());
+        self.console.emit(Event::Saved { file, blake3: written.blake3, bytes: written.bytes, at });
+        Ok(())
+    }
+
     /// Adds prose to the report.
     pub fn note(&self, markdown: &str) {
-        locked(&self.notes).push(markdown.to_string());
+        self.console.emit(Event::Note { markdown: markdown.to_string(), at: self.console.place() });
     }
 
     /// The prose so far.
     pub fn notes(&self) -> Vec<String> {
-        locked(&self.notes).clone()
+        let notes = self.console.events().into_iter().filter_map(|stamped| match stamped.event {
+            Event::Note { markdown, .. } => Some(markdown),
+            _ => None,
+        });
+        notes.collect()
     }
 
     /// Fixes the resolved parameters.
@@ -208,6 +245,10 @@ impl Session {
             return Err(Error::new(Code::Failed, "`params` was called twice")
                 .fact("expected", "at most one call of `params` a script")
                 .help("declare every parameter in one map"));
+        }
+        if let Value::Object(pairs) = &resolved {
+            let values = pairs.clone().into_iter().collect();
+            self.console.emit(Event::Params { values, at: self.console.place() });
         }
         *params = Some(resolved);
         Ok(())

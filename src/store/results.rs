@@ -50,13 +50,13 @@ impl Results {
     ///
     /// # Errors
     /// `outside-project` when the name is more than a file name; `write-failed`.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Written> {
         check_file_name(name)?;
         let path = self.dir.join(name);
         write_atomic(&path, bytes)?;
         let fact = Written { blake3: blake3::hash(bytes).to_hex().to_string(), bytes: bytes.len() as u64 };
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string(), fact);
-        Ok(path)
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string(), fact.clone());
+        Ok(fact)
     }
 
     /// What this run has written so far, by name.

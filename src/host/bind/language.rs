@@ -5,6 +5,7 @@ use rhai::{Array, Dynamic, Engine, FLOAT, FuncRegistration, INT, Map, Module, Na
 
 use crate::error::{Code, Error};
 use crate::host::raise::{At, Raised};
+use crate::host::session::session;
 use crate::host::value::{readable, to_json};
 
 /// Registers a native type under the name that scripts see, with its one-line summary for `print` and interpolation.
@@ -31,6 +32,7 @@ const SUMMARY: &str = "/// Shows a value as one line of text: what `print(value)
 pub fn register(engine: &mut Engine) {
     register_type::<Error>(engine, "Error", |error| error.to_string());
     engine.register_global_module(comparisons().into());
+    engine.register_global_module(printing().into());
     engine.register_global_module(exported_module!(language).into());
 }
 
@@ -61,6 +63,37 @@ fn comparisons() -> Module {
     add(&mut module, ">=", "2 >= 2.0", |a, b| a >= b);
     module
 }
+
+/// `print` as rhai has it, except that it says where it was called. rhai prefers an exact type, so each of its own has one here.
+fn printing() -> Module {
+    fn add<T: Clone + Send + Sync + 'static>(module: &mut Module, name: &str) {
+        FuncRegistration::new("print")
+            .with_params_info([format!("value: {name}"), "string".to_string()])
+            .with_comments([PRINT])
+            .in_global_namespace()
+            .set_into_module(module, |ctx: NativeCallContext, value: T| {
+                session(&ctx);
+                readable(&ctx, Dynamic::from(value))
+            });
+    }
+    let mut module = Module::new();
+    add::<Dynamic>(&mut module, "any");
+    add::<ImmutableString>(&mut module, "string");
+    add::<INT>(&mut module, "int");
+    add::<FLOAT>(&mut module, "float");
+    add::<bool>(&mut module, "bool");
+    add::<char>(&mut module, "char");
+    add::<Array>(&mut module, "array");
+    add::<Map>(&mut module, "map");
+    add::<()>(&mut module, "()");
+    module
+}
+
+const PRINT: &str = "/// Shows any value readably, on a line of stdout.
+///
+/// ```rhai
+/// print([1, \"two\", 3.0]);
+/// ```";
 
 /// The functions without a namespace.
 #[export_module]

@@ -198,10 +198,10 @@ pub mod plot {
         let mut options = Options::new("Figure.save", options);
         let png = options.take_native::<bool>("png").at(&ctx)?;
         options.finish().at(&ctx)?;
-        let (results, name) = (session(&ctx).results().clone(), table::stem(name, ".svg"));
+        let (session, name) = (session(&ctx), table::stem(name, ".svg"));
         if png == Some(true) {
-            results.write(&format!("{name}.png"), &figure.to_png().at(&ctx)?).at(&ctx)?;
+            session.save(&format!("{name}.png"), &figure.to_png().at(&ctx)?).at(&ctx)?;
         }
-        results.write(&format!("{name}.svg"), figure.to_svg().at(&ctx)?.as_bytes()).at(&ctx).map(|_| ())
+        session.save(&format!("{name}.svg"), figure.to_svg().at(&ctx)?.as_bytes()).at(&ctx)
     }
 }

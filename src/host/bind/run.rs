@@ -70,7 +70,7 @@ pub mod run {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn save_text(ctx: NativeCallContext, name: &str, text: Dynamic) -> Raised<()> {
-        session(&ctx).results().write(name, readable(&ctx, text).as_bytes()).at(&ctx).map(|_| ())
+        session(&ctx).save(name, readable(&ctx, text).as_bytes()).at(&ctx)
     }
 }
 

@@ -244,10 +244,9 @@ pub mod table {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn save(ctx: NativeCallContext, table: &mut Table, name: &str) -> Raised<()> {
-        let results = session(&ctx).results().clone();
-        let name = stem(name, ".csv");
-        results.write(&format!("{name}.csv"), table.to_csv().at(&ctx)?.as_bytes()).at(&ctx)?;
-        results.write(&format!("{name}.md"), table.to_markdown().at(&ctx)?.as_bytes()).at(&ctx).map(|_| ())
+        let (session, name) = (session(&ctx), stem(name, ".csv"));
+        session.save(&format!("{name}.csv"), table.to_csv().at(&ctx)?.as_bytes()).at(&ctx)?;
+        session.save(&format!("{name}.md"), table.to_markdown().at(&ctx)?.as_bytes()).at(&ctx)
     }
 
     /// Writes the table into the results of this script, with options.
@@ -268,7 +267,7 @@ pub mod table {
         options.finish().at(&ctx)?;
         if parquet == Some(true) {
             let bytes = table.to_parquet().at(&ctx)?;
-            session(&ctx).results().write(&format!("{}.parquet", stem(name, ".csv")), &bytes).at(&ctx)?;
+            session(&ctx).save(&format!("{}.parquet", stem(name, ".csv")), &bytes).at(&ctx)?;
         }
         save(ctx, table, name)
     }
