@@ -85,14 +85,16 @@ fn printing() -> Module {
     add::<char>(&mut module, "char");
     add::<Array>(&mut module, "array");
     add::<Map>(&mut module, "map");
-    add::<()>(&mut module, "()");
     module
 }
 
-const PRINT: &str = "/// Shows any value readably, on a line of stdout.
+const PRINT: &str = "/// Shows any value readably, on a line of stdout and in the report.
+///
+/// * `value`: what to show.
 ///
 /// ```rhai
 /// print([1, \"two\", 3.0]);
+/// assert(true);
 /// ```";
 
 /// The functions without a namespace.
