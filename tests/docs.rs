@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use saerun::cli::index;
 use saerun::host::docs::{self, Function, Kind};
 use saerun::host::session::Setup;
 use saerun::host::{Session, engine, run};
@@ -101,4 +102,17 @@ fn the_model_card_is_the_one_that_training_left() {
         fs::write(&card, &left).expect("assets/models/README.md");
     }
     assert_eq!(fs::read_to_string(card).expect("the card"), left, "`UPDATE=1 cargo test --release docs` copies it");
+}
+
+#[test]
+fn the_index_of_results_is_current() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fresh = index::markdown(&index::entries(root));
+    assert!(fresh.contains("scripts/peaks.rhai"), "{fresh}");
+    let path = root.join("results/README.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &fresh).expect("results/README.md");
+    }
+    let text = fs::read_to_string(&path).expect("results/README.md");
+    assert!(fresh == text, "results/README.md is not current; `saerun index` rewrites it");
 }

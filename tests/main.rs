@@ -18,6 +18,7 @@ mod report;
 mod rng;
 mod sae;
 mod script;
+mod scripts;
 mod store;
 mod sweep;
 mod synthetic;

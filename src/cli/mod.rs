@@ -5,6 +5,7 @@ mod clean;
 mod convert;
 mod doc;
 mod grid;
+pub mod index;
 mod memory;
 mod params;
 mod run;
@@ -64,6 +65,8 @@ enum Verb {
     Cell(cell::Arguments),
     /// Turn an SAE of another tool into a folder of SAELens or sparsify, and compare what both compute
     Convert(convert::Arguments),
+    /// Write results/README.md: every script's question, first answer, figure and command
+    Index,
     /// Remove remembered results (.saerun/cache); scripts compute them again
     Clean,
 }
@@ -86,6 +89,7 @@ pub fn main() -> u8 {
         (Some(Verb::Sweep(arguments)), _) => sweep::sweep(arguments),
         (Some(Verb::Cell(arguments)), _) => cell::cell(&arguments),
         (Some(Verb::Convert(arguments)), _) => convert::convert(&arguments),
+        (Some(Verb::Index), _) => index::index(),
         (Some(Verb::Clean), _) => clean::clean(),
         (None, None) => {
             Err(Failure::usage(Error::new(crate::error::Code::Failed, "which script?").help("saerun --help")))
