@@ -8,8 +8,11 @@ mod grid;
 pub mod index;
 mod memory;
 mod params;
+mod repl;
 mod run;
 mod sweep;
+mod terminal;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -34,6 +37,8 @@ const AFTER: &str = "\
 Examples:
   saerun scripts/peaks.rhai                     run a script; results go to results/peaks/
   saerun scripts/peaks.rhai --set tokens=5_000_000
+  saerun watch scripts/peaks.rhai               run it again whenever it is saved
+  saerun repl scripts/peaks.rhai                run it, then look into its values at a prompt
   saerun doc geometry::peaks                    what a function does
   saerun convert downloads/topk saes/topk       an SAE of another tool, as a SAELens folder
   saerun sweep scripts/peaks.rhai --grid seed=0..4 --grid coefficient=100,1000
@@ -63,6 +68,10 @@ enum Verb {
     Sweep(sweep::Arguments),
     /// Run cells of a sweep; what engines call
     Cell(cell::Arguments),
+    /// Run a script again whenever it is saved
+    Watch(watch::Arguments),
+    /// Talk to the script engine: try functions, look into values
+    Repl(repl::Arguments),
     /// Turn an SAE of another tool into a folder of SAELens or sparsify, and compare what both compute
     Convert(convert::Arguments),
     /// Write results/README.md: every script's question, first answer, figure and command
@@ -88,6 +97,8 @@ pub fn main() -> u8 {
         (Some(Verb::Doc(arguments)), _) => doc::doc(&arguments),
         (Some(Verb::Sweep(arguments)), _) => sweep::sweep(arguments),
         (Some(Verb::Cell(arguments)), _) => cell::cell(&arguments),
+        (Some(Verb::Watch(arguments)), _) => watch::watch(&arguments),
+        (Some(Verb::Repl(arguments)), _) => repl::repl(&arguments),
         (Some(Verb::Convert(arguments)), _) => convert::convert(&arguments),
         (Some(Verb::Index), _) => index::index(),
         (Some(Verb::Clean), _) => clean::clean(),

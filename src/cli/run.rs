@@ -18,9 +18,24 @@ use crate::report::yaml;
 
 /// What `saerun run` takes.
 #[derive(Args)]
+#[command(after_help = AFTER)]
 pub struct Arguments {
     /// The script, such as scripts/peaks.rhai
-    file: PathBuf,
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) options: Options,
+    /// What goes to stdout: what the script prints, or every event as a JSON object a line (then prints go to stderr)
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+const AFTER: &str = "\
+Example:
+  saerun run scripts/peaks.rhai --set seed=3 --threads 2";
+
+/// How scripts run: what every verb that runs them takes.
+#[derive(Args)]
+pub(super) struct Options {
     /// Set a parameter that the script declares; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     set: Vec<(String, String)>,
@@ -39,14 +54,11 @@ pub struct Arguments {
     /// Show no progress
     #[arg(long)]
     no_progress: bool,
-    /// What goes to stdout: what the script prints, or every event as a JSON object a line (then prints go to stderr)
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
 }
 
 /// What goes to stdout.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// What the script prints.
     #[default]
     Human,
@@ -64,33 +76,67 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
 
 /// Runs a script and leaves its results, its prose and its lock.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let root = project()?;
-    let (name, text) = host::read(&arguments.file).map_err(Failure::usage)?;
-    let name = inside(&root, &name);
-    let overrides = overrides(arguments).map_err(Failure::usage)?;
-    use_threads(arguments.threads);
-    let stem = Path::new(&name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let stop = Arc::new(AtomicBool::new(false));
     watch_signals(&stop);
-    let session = Arc::new(Session::new(Setup {
-        root,
-        stem,
-        results: None,
-        overrides,
-        use_cache: !arguments.no_cache,
-        quiet: arguments.quiet,
-        progress: !arguments.no_progress && !wants_no_progress(),
-        json: arguments.format == Format::Json,
-        stop,
-    })?);
+    arguments.options.use_threads();
+    let (script, setup) = open(arguments, &stop)?;
+    let session = Arc::new(Session::new(setup)?);
+    perform(&session, &script)
+}
+
+/// A script: the name by which reports call it, and its text.
+pub(super) struct Script {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// Reads the script that the arguments name, and says how it is to run.
+pub(super) fn open(arguments: &Arguments, stop: &Arc<AtomicBool>) -> Result<(Script, Setup), Failure> {
+    let (name, text) = host::read(&arguments.file).map_err(Failure::usage)?;
+    let name = inside(&project()?, &name);
+    let stem = Path::new(&name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut setup = arguments.options.setup(stem, stop)?;
+    setup.json = arguments.format == Format::Json;
+    Ok((Script { name, text }, setup))
+}
+
+impl Options {
+    /// The setup of a run whose results go to `results/<stem>/`.
+    pub(super) fn setup(&self, stem: String, stop: &Arc<AtomicBool>) -> Result<Setup, Failure> {
+        Ok(Setup {
+            root: project()?,
+            stem,
+            results: None,
+            overrides: overrides(self).map_err(Failure::usage)?,
+            use_cache: !self.no_cache,
+            quiet: self.quiet,
+            progress: !self.no_progress && !wants_no_progress(),
+            json: false,
+            stop: Arc::clone(stop),
+        })
+    }
+
+    /// Computes with as many threads as are asked for, from here on.
+    pub(super) fn use_threads(&self) {
+        use_threads(self.threads);
+    }
+
+    /// The file with parameters, if there is one.
+    pub(super) fn params(&self) -> Option<&Path> {
+        self.params.as_deref()
+    }
+}
+
+/// Runs a script to its end, and leaves what a run leaves.
+pub(super) fn perform(session: &Arc<Session>, script: &Script) -> Result<(), Failure> {
     let saerun = env!("CARGO_PKG_VERSION").to_string();
-    session.console().emit(Event::Begin { schema: events::SCHEMA, saerun, script: name.clone() });
-    let outcome = host::run(&session, &name, &text);
+    session.console().emit(Event::Begin { schema: events::SCHEMA, saerun, script: script.name.clone() });
+    let outcome = host::run(session, &script.name, &script.text);
     let outcome = outcome.map_err(|report| {
         session.console().emit(failed(&report));
-        Failure { text: report.draw(&session), exit_code: session.exit_code(&report.error) }
+        Failure { text: report.draw(session), exit_code: session.exit_code(&report.error) }
     });
-    let outcome = outcome.and_then(|()| Ok(leave_record(&session, &name)?));
+    let outcome = outcome.and_then(|()| Ok(leave_record(session, &script.name)?));
     let exit_code = outcome.as_ref().err().map_or(0, |failure| failure.exit_code);
     session.console().emit(Event::End { exit_code, seconds: session.console().elapsed() });
     outcome
@@ -145,9 +191,9 @@ pub(super) fn inside(root: &Path, name: &str) -> String {
 }
 
 /// The parameters of the file, then those of `--set` over them.
-fn overrides(arguments: &Arguments) -> crate::error::Result<BTreeMap<String, Override>> {
+fn overrides(options: &Options) -> crate::error::Result<BTreeMap<String, Override>> {
     let mut all = BTreeMap::new();
-    if let Some(path) = &arguments.params {
+    if let Some(path) = &options.params {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Error::new(Code::MissingFile, format!("cannot read the parameter file `{}`: {error}", path.display()))
         })?;
@@ -155,7 +201,7 @@ fn overrides(arguments: &Arguments) -> crate::error::Result<BTreeMap<String, Ove
             all.extend(pairs.into_iter().map(|(name, value)| (name, Override::Plain(value))));
         }
     }
-    for (name, value) in &arguments.set {
+    for (name, value) in &options.set {
         all.insert(name.clone(), Override::Text(value.clone()));
     }
     Ok(all)

@@ -103,7 +103,9 @@ pub fn functions(engine: &Engine, with_standard: bool) -> Vec<Function> {
                 Kind::Function
             };
             let strip = |line: &str| line.strip_prefix("///").map(|l| l.strip_prefix(' ').unwrap_or(l).to_string());
-            let lines: Vec<String> = meta.comments.iter().flat_map(|c| c.lines().filter_map(strip)).collect();
+            let scripted = info.script.iter().flat_map(|script| script.comments.iter().copied());
+            let comments = meta.comments.iter().map(|comment| comment.as_str()).chain(scripted);
+            let lines: Vec<String> = comments.flat_map(|c| c.lines().filter_map(strip)).collect();
             let returns = script_type(&meta.return_type);
             Some(Function { namespace: info.namespace.to_string(), name, kind, params, returns, doc: lines.join("\n") })
         },

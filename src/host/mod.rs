@@ -20,6 +20,7 @@ pub mod options;
 pub mod preflight;
 pub mod raise;
 pub mod remember;
+pub mod repl;
 pub mod run;
 pub mod session;
 mod tensor_file;

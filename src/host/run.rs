@@ -45,9 +45,23 @@ pub fn read(path: &Path) -> crate::error::Result<(String, String)> {
 /// # Errors
 /// A report of the first place that does not parse.
 pub fn parse(engine: &Engine, session: &Session, name: &str, text: &str) -> Result<AST, Box<Report>> {
+    parse_with(engine, session, &Scope::new(), name, text)
+}
+
+/// Compiles a script that sees the variables of `scope`.
+///
+/// # Errors
+/// A report of the first place that does not parse.
+pub fn parse_with(
+    engine: &Engine,
+    session: &Session,
+    scope: &Scope,
+    name: &str,
+    text: &str,
+) -> Result<AST, Box<Report>> {
     session.add_source(name, text);
     let mut ast = engine
-        .compile(text)
+        .compile_with_scope(scope, text)
         .map_err(|error| Box::new(Report::new(&EvalAltResult::from(error), name, engine, session)))?;
     ast.set_source(name);
     Ok(ast)
@@ -76,14 +90,21 @@ pub fn compile(engine: &Engine, session: &Session, name: &str, text: &str) -> Re
 /// # Errors
 /// A report of what stopped it.
 pub fn run(session: &Arc<Session>, name: &str, text: &str) -> Result<(), Box<Report>> {
-    let work = || {
+    on_big_stack(|| {
         let engine = Arc::new(engine(session));
         session.set_engine(&engine);
         let ast = compile(&engine, session, name, text)?;
         let outcome = engine.run_ast_with_scope(&mut Scope::new(), &ast);
         session.console().clear();
         outcome.map_err(|raised| Box::new(Report::new(&raised, name, &engine, session)))
-    };
+    })
+}
+
+/// Does work that runs scripts, on a thread with the stack that they need; a panic becomes a report.
+///
+/// # Errors
+/// Those of the work, and `internal` for a panic.
+pub fn on_big_stack<T: Send>(work: impl FnOnce() -> Result<T, Box<Report>> + Send) -> Result<T, Box<Report>> {
     let bug = |what: &str| {
         let error = Error::new(Code::Internal, format!("{what}: this is a bug in saerun"));
         Box::new(Report::bare(error.help("the message above says where it happened")))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 use rhai::{Engine, NativeCallContext};
@@ -59,7 +59,9 @@ pub struct Session {
     steps: Mutex<Vec<store::Step>>,
     inputs: Mutex<BTreeMap<String, String>>,
     sources: Mutex<BTreeMap<String, Arc<str>>>,
-    engine: OnceLock<Weak<Engine>>,
+    engine: Mutex<Weak<Engine>>,
+    /// The call that is being computed, not remembered, and since when.
+    computing: Mutex<Option<(store::Key, Instant)>>,
     misuse: AtomicBool,
 }
 
@@ -95,7 +97,8 @@ impl Session {
             steps: Mutex::new(Vec::new()),
             inputs: Mutex::new(BTreeMap::new()),
             sources: Mutex::new(BTreeMap::new()),
-            engine: OnceLock::new(),
+            engine: Mutex::new(Weak::new()),
+            computing: Mutex::new(None),
             misuse: AtomicBool::new(false),
         })
     }
@@ -168,13 +171,20 @@ impl Session {
         }
         self.console.check()?;
         let mut checkpoint = self.cache.checkpoint(&key);
+        let outer = locked(&self.computing).replace((key.clone(), start));
         let entry = self.cache.put(&key, &mut |folder| compute(folder, &mut checkpoint));
+        *locked(&self.computing) = outer;
         self.console.clear();
         let entry = entry?;
         self.console.say(&format!("ran    {function} {short} in {}", duration(start.elapsed().as_secs_f64())));
         finished(false);
         self.console.set_place(at);
         Ok(entry)
+    }
+
+    /// The expensive call that is being computed right now, and since when.
+    pub fn computing(&self) -> Option<(store::Key, Instant)> {
+        locked(&self.computing).clone()
     }
 
     /// Puts a call into the run lock, once for each key; whether it ran or was cached is not part of it.
@@ -297,15 +307,14 @@ impl Session {
         hasher.finalize().to_hex().to_string()
     }
 
-    /// Lets closures call back into the engine from within the core.
+    /// Lets closures call back into the engine from within the core; the last engine that was set counts.
     pub fn set_engine(&self, engine: &Arc<Engine>) {
-        // A session belongs to one engine; a second one would change nothing.
-        let _ = self.engine.set(Arc::downgrade(engine));
+        *locked(&self.engine) = Arc::downgrade(engine);
     }
 
     /// The running engine, for calling closures from within the core.
     pub fn engine(&self) -> Option<Arc<Engine>> {
-        self.engine.get().and_then(Weak::upgrade)
+        locked(&self.engine).upgrade()
     }
 
     /// A path that a script names, inside the project; the file need not exist.

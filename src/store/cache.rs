@@ -70,6 +70,11 @@ impl Cache {
     pub fn checkpoint(&self, key: &Key) -> FileCheckpoint {
         FileCheckpoint::new(self.dir(key).with_extension("checkpoint"), self.enabled)
     }
+
+    /// Whether an interrupted computation of this key has left a state to go on from.
+    pub fn has_checkpoint(&self, key: &Key) -> bool {
+        self.enabled && self.dir(key).with_extension("checkpoint").is_file()
+    }
 }
 
 /// Moves a sealed folder home, unless a whole entry is there already.
