@@ -8,7 +8,7 @@ use saerun::report::plot::{self, BarOptions, CurveOptions, Figure, HeatmapOption
 use saerun::report::table::{Aggregate, Join, Table, Value};
 use saerun::report::yaml;
 use saerun::rng::Rng;
-use saerun::store::{Key, Lock, Script, Written};
+use saerun::store::{Key, Lock, Script, Step, Written};
 use serde_json::json;
 
 fn texts(values: &[&str]) -> Vec<Value> {
@@ -216,25 +216,29 @@ fn describe_sums_up_each_column() {
 
 #[test]
 fn the_lock_is_one_fact_a_line_and_reads_back() {
-    let key =
-        Key { function: "sae::train".into(), version: 1, options: json!({"seed": 0, "lr": 3e-4}), inputs: vec![] };
+    let key = Key {
+        function: "sae::train".into(),
+        version: 1,
+        options: json!({"seed": 0, "lr": 3e-4}),
+        inputs: vec![("activations".into(), "cc".into())],
+    };
     let script = Script { file: "scripts/peaks.rhai".into(), blake3: "aa".into(), imports: BTreeMap::new() };
-    let mut lock = Lock {
+    let written = Written { blake3: "bb".into(), bytes: 12, tolerance: BTreeMap::from([("l0".to_string(), 0.1)]) };
+    let lock = Lock {
         saerun: "0.1.0".into(),
+        kernel: Some("avx2 fma".into()),
         script,
         params: BTreeMap::from([("tokens".into(), json!(1000)), ("seed".into(), json!(0))]),
-        steps: vec![],
+        steps: vec![Step::of(&key)],
         inputs: BTreeMap::new(),
-        outputs: BTreeMap::from([("scores.csv".into(), Written { blake3: "bb".into(), bytes: 12 })]),
+        outputs: BTreeMap::from([("scores.csv".into(), written)]),
     };
-    lock.record(&key);
-    lock.record(&key);
     let text = yaml::lock_to_yaml(&lock).expect("text");
     let expected = format!(
-        "# Written by `saerun scripts/peaks.rhai`; do not edit.\nsaerun: 0.1.0\nscript:\n  blake3: aa\n  \
+        "# Written by `saerun scripts/peaks.rhai`; do not edit.\nsaerun: 0.1.0\nkernel: avx2 fma\nscript:\n  blake3: aa\n  \
          file: scripts/peaks.rhai\n  imports: {{}}\nparams:\n  seed: 0\n  tokens: 1000\ninputs: {{}}\nsteps:\n\
-         - function: sae::train\n  key: {}\n  options:\n    lr: 0.0003\n    seed: 0\noutputs:\n  scores.csv:\n    \
-         blake3: bb\n    bytes: 12\n",
+         - function: sae::train\n  inputs:\n    activations: cc\n  key: {}\n  options:\n    lr: 0.0003\n    seed: 0\n  \
+         version: 1\noutputs:\n  scores.csv:\n    blake3: bb\n    bytes: 12\n    tolerance:\n      l0: 0.1\n",
         key.digest()
     );
     assert_eq!(text, expected);

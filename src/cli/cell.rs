@@ -67,6 +67,7 @@ fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, stop: &Arc<AtomicBool
         root: root.to_path_buf(),
         stem: "cell".to_string(),
         results: Some(sweep::results_of(dir, index)),
+        cache: None,
         overrides: cell.params.iter().map(|(name, value)| (name.clone(), Override::Plain(value.clone()))).collect(),
         use_cache: true,
         quiet: false,

@@ -13,7 +13,7 @@ use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
 use crate::host::events::{self, Event};
 use crate::host::session::{Override, Setup};
-use crate::host::{Session, run as host};
+use crate::host::{Session, record, run as host};
 use crate::report::yaml;
 
 /// What `saerun run` takes.
@@ -27,6 +27,12 @@ pub struct Arguments {
     /// What goes to stdout: what the script prints, or every event as a JSON object a line (then prints go to stderr)
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
+    /// Leave the results in this folder instead of results/SCRIPT
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// What `saerun verify` adds: remember in this folder, not in the project
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(super) verify_in: Option<PathBuf>,
 }
 
 const AFTER: &str = "\
@@ -81,7 +87,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.options.use_threads();
     let (script, setup) = open(arguments, &stop)?;
     let session = Arc::new(Session::new(setup)?);
-    perform(&session, &script)
+    perform(&session, &script, arguments.verify_in.is_some())
 }
 
 /// A script: the name by which reports call it, and its text.
@@ -97,6 +103,8 @@ pub(super) fn open(arguments: &Arguments, stop: &Arc<AtomicBool>) -> Result<(Scr
     let stem = Path::new(&name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let mut setup = arguments.options.setup(stem, stop)?;
     setup.json = arguments.format == Format::Json;
+    setup.results = arguments.out.as_ref().map(|folder| setup.root.join(folder));
+    setup.cache = arguments.verify_in.clone();
     Ok((Script { name, text }, setup))
 }
 
@@ -107,6 +115,7 @@ impl Options {
             root: project()?,
             stem,
             results: None,
+            cache: None,
             overrides: overrides(self).map_err(Failure::usage)?,
             use_cache: !self.no_cache,
             quiet: self.quiet,
@@ -127,10 +136,11 @@ impl Options {
     }
 }
 
-/// Runs a script to its end, and leaves what a run leaves.
-pub(super) fn perform(session: &Arc<Session>, script: &Script) -> Result<(), Failure> {
+/// Runs a script to its end, and leaves what a run leaves; `verifying` says that it is run again to be compared.
+pub(super) fn perform(session: &Arc<Session>, script: &Script, verifying: bool) -> Result<(), Failure> {
     let saerun = env!("CARGO_PKG_VERSION").to_string();
     session.console().emit(Event::Begin { schema: events::SCHEMA, saerun, script: script.name.clone() });
+    let begun = record::begin(session);
     let outcome = host::run(session, &script.name, &script.text);
     let outcome = outcome.map_err(|report| {
         session.console().emit(failed(&report));
@@ -139,6 +149,9 @@ pub(super) fn perform(session: &Arc<Session>, script: &Script) -> Result<(), Fai
     let outcome = outcome.and_then(|()| Ok(leave_record(session, &script.name)?));
     let exit_code = outcome.as_ref().err().map_or(0, |failure| failure.exit_code);
     session.console().emit(Event::End { exit_code, seconds: session.console().elapsed() });
+    if let Err(error) = record::leave(session, &script.name, begun, verifying, exit_code) {
+        anstream::eprintln!("warning: this run is not on record: {error}");
+    }
     outcome
 }
 

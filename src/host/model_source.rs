@@ -5,7 +5,7 @@ use super::session::Session;
 use crate::error::{Code, Error, Result};
 use crate::model::{self, LoadOptions, TargetModel, load};
 
-/// The model of a name or path; all but the embedded ones are put on record.
+/// The model of a name or path, put on record by its content.
 ///
 /// # Errors
 /// `outside-project`, `out-of-range` for a revision where there is none, and those of [`load::path`] and [`hub::load`].
@@ -15,7 +15,9 @@ pub fn load(session: &Session, name_or_path: &str, options: &LoadOptions) -> Res
         return Err(Error::new(Code::OutOfRange, "only names of the hub have a `revision`").fact("given", name_or_path));
     }
     if model::list().iter().any(|(name, _)| *name == name_or_path) {
-        return TargetModel::load_with(name_or_path, options);
+        let model = TargetModel::load_with(name_or_path, options)?;
+        session.record_input(&format!("model {name_or_path}"), model.digest()?);
+        return Ok(model);
     }
     let model = match hub_name {
         Some(name) => hub::load(name, options)?,

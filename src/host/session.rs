@@ -22,8 +22,10 @@ pub struct Setup {
     pub root: PathBuf,
     /// The script's file name without `.rhai`; results go to `results/<stem>/`.
     pub stem: String,
-    /// Another folder for the results: that of a cell of a sweep.
+    /// Another folder for the results: that of a cell of a sweep, or `--out`.
     pub results: Option<PathBuf>,
+    /// Another folder for what is remembered, in place of the project's: `verify` computes everything afresh.
+    pub cache: Option<PathBuf>,
     /// Parameters from `--params` and `--set`, the latter having won.
     pub overrides: BTreeMap<String, Override>,
     /// Whether remembered results may be used; they are written in any case.
@@ -88,7 +90,10 @@ impl Session {
                 Some(folder) => store::Results::at(folder),
                 None => store::Results::new(&setup.root, &setup.stem)?,
             },
-            cache: store::Cache::open(setup.root.join(".saerun").join("cache"), setup.use_cache),
+            cache: store::Cache::open(
+                setup.cache.unwrap_or_else(|| setup.root.join(".saerun").join("cache")),
+                setup.use_cache,
+            ),
             console: Console::new(Voice { quiet: setup.quiet, progress: setup.progress, json: setup.json }, setup.stop),
             overrides: setup.overrides,
             root: setup.root,
@@ -189,8 +194,7 @@ impl Session {
 
     /// Puts a call into the run lock, once for each key; whether it ran or was cached is not part of it.
     pub fn record(&self, key: &store::Key) {
-        let options = store::sorted(&key.options);
-        let step = store::Step { function: key.function.clone(), key: key.digest(), options };
+        let step = store::Step::of(key);
         let mut steps = locked(&self.steps);
         if !steps.contains(&step) {
             steps.push(step);
@@ -200,6 +204,17 @@ impl Session {
     /// Puts a file that the script read into the run lock: its path inside the project, and the BLAKE3 of its content.
     pub fn record_input(&self, name: &str, digest: &str) {
         locked(&self.inputs).insert(name.to_string(), digest.to_string());
+    }
+
+    /// Puts a file of one value that the script read into the run lock, by its content.
+    ///
+    /// # Errors
+    /// `damaged-file` when it cannot be read.
+    pub fn record_file(&self, name: &str, path: &Path) -> Result<()> {
+        let digest = store::hash_file(path)
+            .map_err(|error| Error::new(Code::DamagedFile, format!("cannot read `{name}`")).fact("reason", error))?;
+        self.record_input(name, &digest);
+        Ok(())
     }
 
     /// What the results of this run were made from; `script` is the name of the script that was run.
@@ -212,6 +227,7 @@ impl Session {
         };
         store::Lock {
             saerun: env!("CARGO_PKG_VERSION").to_string(),
+            kernel: Some(crate::ops::kernel::kernel().name.to_string()),
             script: store::Script { file: script.to_string(), blake3, imports },
             params,
             steps: locked(&self.steps).clone(),

@@ -19,7 +19,10 @@ pub fn lock_to_yaml(lock: &Lock) -> Result<String> {
     let value = serde_json::to_value(lock).map_err(|error| failed(&error))?;
     // `Value` keeps maps in the order of their keys; the lock's own order (script first, outputs last) is by field.
     let mut text = format!("# Written by `saerun {}`; do not edit.\n", lock.script.file);
-    for field in ["saerun", "script", "params", "inputs", "steps", "outputs"] {
+    for field in ["saerun", "kernel", "script", "params", "inputs", "steps", "outputs"] {
+        if value.get(field).is_none() {
+            continue;
+        }
         let one = serde_json::Map::from_iter([(field.to_string(), crate::store::sorted(&value[field]))]);
         text += &serde_yaml::to_string(&one).map_err(|error| failed(&error))?;
     }

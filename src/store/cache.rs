@@ -28,6 +28,11 @@ impl Cache {
         &self.root
     }
 
+    /// Whether what is remembered is used.
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
     /// Where the entry of this key is or would be.
     pub fn dir(&self, key: &Key) -> PathBuf {
         self.root.join(key.folder()).join(key.digest())

@@ -155,7 +155,10 @@ impl Entry {
 }
 
 /// BLAKE3 of a file's content, in hex; large files by all cores over a memory map.
-fn hash_file(path: &Path) -> std::io::Result<String> {
+///
+/// # Errors
+/// Those of the operating system.
+pub fn hash_file(path: &Path) -> std::io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_mmap_rayon(path)?;
     Ok(hasher.finalize().to_hex().to_string())

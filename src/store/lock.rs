@@ -14,6 +14,9 @@ use super::results::Written;
 pub struct Lock {
     /// Version of saerun.
     pub saerun: String,
+    /// The instruction set of the inner products, the fact about the processor that bits may depend on; unknown in old locks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
     /// The script.
     pub script: Script,
     /// Every parameter with its resolved value.
@@ -46,16 +49,25 @@ pub struct Step {
     pub function: String,
     /// The digest of its key.
     pub key: String,
+    /// The version of the function, which is part of the key; unknown in old locks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
     /// Its options with every default resolved.
     pub options: Value,
+    /// Content digests of what it was given, by role; not kept in old locks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, String>,
 }
 
-impl Lock {
-    /// Records a call, once for each key.
-    pub fn record(&mut self, key: &Key) {
-        let step = Step { function: key.function.clone(), key: key.digest(), options: super::sorted(&key.options) };
-        if !self.steps.contains(&step) {
-            self.steps.push(step);
+impl Step {
+    /// What a lock says of the call that this key stands for.
+    pub fn of(key: &Key) -> Step {
+        Step {
+            function: key.function.clone(),
+            key: key.digest(),
+            version: Some(key.version),
+            options: super::sorted(&key.options),
+            inputs: key.inputs.iter().cloned().collect(),
         }
     }
 }

@@ -1,28 +1,35 @@
-//! What is written to disk: the content-addressed cache, atomic writes, the run lock.
+//! What is written to disk: the content-addressed cache, atomic writes, the run lock, the run records.
 //!
 //! Nothing here is ever half written. A file or folder is filled under a temporary name beside its target and moved in
 //! place by one rename, so a reader sees the old state or the new one, and an interrupted run leaves at most a
 //! `.tmp-` leftover that [`clean`] removes.
 
 mod cache;
+mod change;
 mod checkpoint;
 mod entry;
 mod key;
 mod lock;
 mod results;
 mod rows;
+mod runs;
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
 pub use cache::{Cache, cache_bytes, clean};
+pub use change::{Change, aligned, changes, short};
 pub use checkpoint::FileCheckpoint;
-pub use entry::{Entry, File};
+pub use entry::{Entry, File, hash_file};
 pub use key::{Key, canonical_json, sorted};
 pub use lock::{Lock, Script, Step};
 pub use results::{Results, Written};
 pub use rows::{RowFile, map_file};
+pub use runs::{
+    Git, KEPT, LARGEST_PATCH, Machine, Record, Timed, find_run, keep_run, run_events, run_lock, run_tables, runs,
+    runs_dir,
+};
 
 use crate::error::{Code, Error, Result};
 
@@ -98,7 +105,7 @@ fn parent_of(path: &Path) -> Result<&Path> {
 }
 
 /// A unique temporary folder in `parent`, removed when dropped.
-fn temporary_dir(parent: &Path) -> Result<tempfile::TempDir> {
+pub(crate) fn temporary_dir(parent: &Path) -> Result<tempfile::TempDir> {
     let mut builder = temporary();
     #[cfg(unix)]
     {

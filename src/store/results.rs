@@ -10,13 +10,16 @@ use super::{check_file_name, write_atomic};
 use crate::error::Result;
 
 /// What was written under a name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Written {
     /// BLAKE3 of the content, in hex.
     pub blake3: String,
     /// Its length.
     pub bytes: u64,
+    /// By how much the numbers of a table's column may differ where another processor computes them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tolerance: BTreeMap<String, f64>,
 }
 
 /// The only place that a script writes results to. Cheap to copy; copies share what was written.
@@ -54,9 +57,17 @@ impl Results {
         check_file_name(name)?;
         let path = self.dir.join(name);
         write_atomic(&path, bytes)?;
-        let fact = Written { blake3: blake3::hash(bytes).to_hex().to_string(), bytes: bytes.len() as u64 };
+        let blake3 = blake3::hash(bytes).to_hex().to_string();
+        let fact = Written { blake3, bytes: bytes.len() as u64, tolerance: BTreeMap::new() };
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string(), fact.clone());
         Ok(fact)
+    }
+
+    /// Keeps for the lock by how much columns of the table `name` may differ, which must have been written.
+    pub fn declare_tolerance(&self, name: &str, tolerance: BTreeMap<String, f64>) {
+        if let Some(fact) = self.written.lock().unwrap_or_else(PoisonError::into_inner).get_mut(name) {
+            fact.tolerance = tolerance;
+        }
     }
 
     /// What this run has written so far, by name.

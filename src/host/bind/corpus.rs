@@ -32,7 +32,9 @@ fn parquet(path: &Path) -> Result<Vec<String>> {
 
 fn load_corpus(session: &Session, name_or_path: &str) -> Result<Core> {
     if core::list().iter().any(|c| c.name == name_or_path) {
-        return Core::load(name_or_path);
+        let corpus = Core::load(name_or_path)?;
+        session.record_input(&format!("corpus {name_or_path}"), corpus.digest());
+        return Ok(corpus);
     }
     let corpus = Core::load_with(&session.inside(name_or_path)?, &parquet)?;
     session.record_input(name_or_path, corpus.digest());

@@ -1,9 +1,11 @@
 //! `table::`: making, reading, taking apart and saving tables. What makes one table of another is in `table_query`.
 
+use std::collections::BTreeMap;
+
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, INT, Map, Module, NativeCallContext, exported_module};
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::host::bind::{language, table_query};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, wrong_type};
@@ -79,6 +81,24 @@ pub(super) fn to_maps(table: &Core) -> Result<Vec<Map>> {
     Ok(table.rows()?.into_iter().map(map).collect())
 }
 
+/// The option `tolerance` of a table: by how much its columns may differ.
+fn tolerances(table: &Core, given: Option<Map>) -> Result<BTreeMap<String, f64>> {
+    let columns = table.columns();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let one = |(name, value): (&rhai::Identifier, &Dynamic)| {
+        if !columns.contains(&name.as_str()) {
+            return Err(Error::unknown(Code::UnknownName, "column", name, &columns));
+        }
+        let what = format!("the tolerance of `{name}`");
+        let most = value.as_float().or_else(|_| value.as_int().map(|x| x as f64));
+        match most.map_err(|_| wrong_type(&what, "a number", value))? {
+            most if most >= 0.0 && most.is_finite() => Ok((name.to_string(), most)),
+            most => Err(Error::new(Code::OutOfRange, format!("{what} is no size")).fact("given", most)),
+        }
+    };
+    given.unwrap_or_default().iter().map(one).collect()
+}
+
 /// The file name without an ending that the call adds itself.
 pub(super) fn stem<'a>(name: &'a str, ending: &str) -> &'a str {
     name.strip_suffix(ending).filter(|stem| !stem.is_empty()).unwrap_or(name)
@@ -146,7 +166,10 @@ pub mod table {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn read(ctx: NativeCallContext, path: &str) -> Raised<Table> {
-        Table::read(&session(&ctx).inside(path).at(&ctx)?).at(&ctx)
+        let (session, full) = (session(&ctx), session(&ctx).inside(path).at(&ctx)?);
+        let table = Table::read(&full).at(&ctx)?;
+        session.record_file(path, &full).at(&ctx)?;
+        Ok(table)
     }
 
     /// The names of the columns, in order.
@@ -253,22 +276,28 @@ pub mod table {
     ///
     /// * `name`: a file name without folder and ending.
     /// * `options`: `parquet`: whether `name.parquet` is written too, false by default; needs a build with the feature `parquet`.
+    ///   `tolerance`: a map from columns to the largest difference that `saerun verify` lets pass on a processor with other
+    ///   instructions; a part in a thousand by default for floats, none for other cells.
     ///
-    /// Errors: `unsupported` for parquet without the feature, `outside-project`, `write-failed`.
+    /// Errors: `unsupported` for parquet without the feature, `unknown-name` for a tolerance of a column that is not there,
+    /// `wrong-type` or `out-of-range` for one that is no number from 0 up, `outside-project`, `write-failed`.
     ///
     /// ```rhai
-    /// table::from_columns([["x", [1.5]]]).save("scores", #{ parquet: false });
+    /// table::from_columns([["l0", [17.2]]]).save("scores", #{ parquet: false, tolerance: #{ l0: 0.1 } });
     /// assert(true);
     /// ```
     #[rhai_fn(name = "save", global, pure, return_raw)]
     pub fn save_with(ctx: NativeCallContext, table: &mut Table, name: &str, options: Map) -> Raised<()> {
         let mut options = Options::new("Table.save", options);
         let parquet = options.take_native::<bool>("parquet").at(&ctx)?;
+        let tolerance = tolerances(table, options.take_native::<Map>("tolerance").at(&ctx)?).at(&ctx)?;
         options.finish().at(&ctx)?;
+        let (session, name) = (session(&ctx), stem(name, ".csv"));
         if parquet == Some(true) {
-            let bytes = table.to_parquet().at(&ctx)?;
-            session(&ctx).save(&format!("{}.parquet", stem(name, ".csv")), &bytes).at(&ctx)?;
+            session.save(&format!("{name}.parquet"), &table.to_parquet().at(&ctx)?).at(&ctx)?;
         }
-        save(ctx, table, name)
+        session.save(&format!("{name}.csv"), table.to_csv().at(&ctx)?.as_bytes()).at(&ctx)?;
+        session.results().declare_tolerance(&format!("{name}.csv"), tolerance);
+        session.save(&format!("{name}.md"), table.to_markdown().at(&ctx)?.as_bytes()).at(&ctx)
     }
 }

@@ -251,7 +251,9 @@ pub mod tensor {
         let name = options.take_native::<rhai::ImmutableString>("name").at(&ctx)?;
         options.finish().at(&ctx)?;
         let full = session(&ctx).inside(path).at(&ctx)?;
-        tensor_file::read(&full, path, name.as_deref()).at(&ctx)
+        let tensor = tensor_file::read(&full, path, name.as_deref()).at(&ctx)?;
+        session(&ctx).record_file(path, &full).at(&ctx)?;
+        Ok(tensor)
     }
 
     /// Writes the tensor to a file of the project, whole or not at all.

@@ -1,0 +1,61 @@
+//! The record that a run leaves in `.saerun/runs`, however it ends.
+
+use std::thread::JoinHandle;
+
+use crate::error::Result;
+use crate::host::events::Event;
+use crate::host::machine;
+use crate::host::session::Session;
+use crate::store::{self, Git, Record, Timed};
+
+/// What is known of a run when it begins.
+pub struct Begun {
+    begin: String,
+    git: JoinHandle<Option<(Git, Vec<u8>)>>,
+}
+
+/// Notes when the run begins, and has git look at the working tree while the script starts.
+pub fn begin(session: &Session) -> Begun {
+    let root = session.root().to_path_buf();
+    Begun { begin: machine::now(), git: std::thread::spawn(move || machine::git(&root)) }
+}
+
+/// Writes the record of a run that is over.
+///
+/// # Errors
+/// `write-failed`.
+pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit_code: u8) -> Result<()> {
+    let events = session.console().events();
+    let (git, patch) = begun.git.join().ok().flatten().unzip();
+    let steps = events.iter().filter_map(|stamped| match &stamped.event {
+        Event::Step { function, key, cached, seconds, at } => Some(Timed {
+            function: function.clone(),
+            key: key.clone(),
+            cached: *cached,
+            seconds: *seconds,
+            file: at.as_ref().map(|at| at.file.clone()).unwrap_or_default(),
+            line: at.as_ref().map_or(0, |at| at.line),
+        }),
+        _ => None,
+    });
+    let results = session.results().dir();
+    let inside = results.strip_prefix(session.root()).unwrap_or(results);
+    let mut record = Record {
+        id: String::new(),
+        saerun: env!("CARGO_PKG_VERSION").to_string(),
+        command: std::env::args().collect(),
+        script: script.to_string(),
+        results: (!verifies).then(|| inside.to_string_lossy().replace('\\', "/")),
+        remembers: session.cache().enabled() && !verifies,
+        verifies,
+        begin: begun.begin,
+        seconds: session.console().elapsed(),
+        exit_code,
+        machine: machine::machine(),
+        git,
+        steps: steps.collect(),
+    };
+    let lines: String =
+        events.iter().filter_map(|stamped| serde_json::to_string(stamped).ok()).map(|l| l + "\n").collect();
+    store::keep_run(session.root(), &mut record, &session.lock(script), lines.as_bytes(), patch.as_deref(), results)
+}
