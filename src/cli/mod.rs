@@ -13,6 +13,7 @@ mod run;
 mod sweep;
 mod terminal;
 mod watch;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -49,6 +50,7 @@ Exit codes:
   0    the script ended well
   1    the script failed; the report on stderr says where and why
   2    the command line, a parameter or the configuration is wrong
+  3    `verify` found a difference
   5    some cells of a sweep are not done
   75   a cell was stopped and keeps a checkpoint; run it again
   130  stopped by Ctrl-C; a second Ctrl-C stops at once";
@@ -76,6 +78,8 @@ enum Verb {
     Convert(convert::Arguments),
     /// Write results/README.md: every script's question, first answer, figure and command
     Index,
+    /// Run scripts again from their locks and compare every result
+    Verify(verify::Arguments),
     /// Remove remembered results (.saerun/cache); scripts compute them again
     Clean,
 }
@@ -101,6 +105,7 @@ pub fn main() -> u8 {
         (Some(Verb::Repl(arguments)), _) => repl::repl(&arguments),
         (Some(Verb::Convert(arguments)), _) => convert::convert(&arguments),
         (Some(Verb::Index), _) => index::index(),
+        (Some(Verb::Verify(arguments)), _) => verify::verify(&arguments),
         (Some(Verb::Clean), _) => clean::clean(),
         (None, None) => {
             Err(Failure::usage(Error::new(crate::error::Code::Failed, "which script?").help("saerun --help")))

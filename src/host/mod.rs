@@ -7,6 +7,7 @@
 
 pub mod bind;
 pub mod callback;
+pub mod committed;
 pub mod console;
 pub mod diagnostic;
 pub mod docs;

@@ -1,6 +1,7 @@
 //! What people read: tables (polars), plots (plotters), YAML (serde_yaml). All of it as text with the same bytes for the
 //! same values: no clock, no host, no path, numbers by the formatter in [`number`].
 
+pub mod compare;
 pub mod number;
 pub mod plot;
 pub mod table;

@@ -16,6 +16,12 @@ pub struct Change {
     pub to: String,
 }
 
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} -> {}", self.part, self.from, self.to)
+    }
+}
+
 /// The parts in which `to` differs from `from`; empty for one key.
 pub fn changes(from: &Step, to: &Step) -> Vec<Change> {
     if from.key == to.key {

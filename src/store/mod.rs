@@ -16,7 +16,7 @@ mod runs;
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use cache::{Cache, cache_bytes, clean};
 pub use change::{Change, aligned, changes, short};
@@ -104,8 +104,27 @@ fn parent_of(path: &Path) -> Result<&Path> {
     Ok(parent)
 }
 
+/// A folder inside `.saerun` of the project for the time being, removed when dropped.
+///
+/// # Errors
+/// `write-failed`.
+pub fn scratch(project: &Path) -> Result<tempfile::TempDir> {
+    temporary_dir(&hidden(project)?)
+}
+
+/// The folder `.saerun` of a project, made when it is missing. Nobody commits what is in it, also where the project's own
+/// `.gitignore` does not say so.
+fn hidden(project: &Path) -> Result<PathBuf> {
+    let dir = project.join(".saerun");
+    let ignore = dir.join(".gitignore");
+    if !ignore.exists() {
+        write_atomic(&ignore, b"*\n")?;
+    }
+    Ok(dir)
+}
+
 /// A unique temporary folder in `parent`, removed when dropped.
-pub(crate) fn temporary_dir(parent: &Path) -> Result<tempfile::TempDir> {
+fn temporary_dir(parent: &Path) -> Result<tempfile::TempDir> {
     let mut builder = temporary();
     #[cfg(unix)]
     {

@@ -129,11 +129,7 @@ pub fn keep_run(
 ) -> Result<()> {
     let dir = runs_dir(project);
     parent_of(&dir.join("x"))?;
-    // Nobody commits what is in here, also where the project does not ignore it.
-    let ignore = project.join(".saerun").join(".gitignore");
-    if !ignore.exists() {
-        write_atomic(&ignore, b"*\n")?;
-    }
+    super::hidden(project)?;
     let internal = |error| Error::new(Code::Internal, format!("cannot write the run record: {error}"));
     let lock_json = serde_json::to_value(lock).map_err(internal)?;
     let digest = blake3::hash(canonical_json(&lock_json).as_bytes()).to_hex().to_string();
