@@ -3,17 +3,21 @@
 mod cell;
 mod clean;
 mod convert;
+mod diff;
 mod doc;
 mod grid;
 pub mod index;
+mod list;
 mod memory;
 mod params;
 mod repl;
 mod run;
+mod show;
 mod sweep;
 mod terminal;
 mod watch;
 mod verify;
+mod why;
 
 use std::path::PathBuf;
 
@@ -42,6 +46,8 @@ Examples:
   saerun repl scripts/peaks.rhai                run it, then look into its values at a prompt
   saerun doc geometry::peaks                    what a function does
   saerun convert downloads/topk saes/topk       an SAE of another tool, as a SAELens folder
+  saerun verify results/peaks                   run again from the lock, and compare every byte
+  saerun why sae::train                         what changed, so that it was computed again
   saerun sweep scripts/peaks.rhai --grid seed=0..4 --grid coefficient=100,1000
 
 The current folder is the project: scripts read and write inside it only.
@@ -80,8 +86,16 @@ enum Verb {
     Index,
     /// Run scripts again from their locks and compare every result
     Verify(verify::Arguments),
-    /// Remove remembered results (.saerun/cache); scripts compute them again
-    Clean,
+    /// Say which part of a step changed, so that it was computed again
+    Why(why::Arguments),
+    /// List the runs on record, and how committed results stand
+    List(list::Arguments),
+    /// Show a run on record
+    Show(show::Arguments),
+    /// Compare two runs, or a run and the committed results
+    Diff(diff::Arguments),
+    /// Remove remembered results (.saerun/cache), which scripts compute again, or run records
+    Clean(clean::Arguments),
 }
 
 /// Reads the command line, does what it says, and gives the exit code.
@@ -106,7 +120,11 @@ pub fn main() -> u8 {
         (Some(Verb::Convert(arguments)), _) => convert::convert(&arguments),
         (Some(Verb::Index), _) => index::index(),
         (Some(Verb::Verify(arguments)), _) => verify::verify(&arguments),
-        (Some(Verb::Clean), _) => clean::clean(),
+        (Some(Verb::Why(arguments)), _) => why::why(&arguments),
+        (Some(Verb::List(arguments)), _) => list::list(&arguments),
+        (Some(Verb::Show(arguments)), _) => show::show(&arguments),
+        (Some(Verb::Diff(arguments)), _) => diff::diff(&arguments),
+        (Some(Verb::Clean(arguments)), _) => clean::clean(&arguments),
         (None, None) => {
             Err(Failure::usage(Error::new(crate::error::Code::Failed, "which script?").help("saerun --help")))
         }

@@ -133,23 +133,38 @@ pub fn cache_bytes(root: &Path) -> u64 {
 /// # Errors
 /// `write-failed` when something cannot be removed.
 pub fn clean(root: &Path) -> Result<u64> {
-    let before = cache_bytes(root);
+    clean_but(root, false, &|_, _| false)
+}
+
+/// As [`clean`], but for what is `spared` by the digest of its key (of leftovers: their name) and its metadata. A `dry`
+/// one only counts.
+///
+/// # Errors
+/// `write-failed` when something cannot be removed.
+pub fn clean_but(root: &Path, dry: bool, spared: &dyn Fn(&str, &fs::Metadata) -> bool) -> Result<u64> {
+    let mut given_back = 0;
     let Ok(functions) = fs::read_dir(root) else { return Ok(0) };
     for function in functions.flatten().map(|item| item.path()).filter(|path| path.is_dir()) {
         let Ok(items) = fs::read_dir(&function) else { continue };
         for item in items.flatten() {
             let (path, name) = (item.path(), item.file_name().to_string_lossy().into_owned());
             let digest = name.strip_suffix(".checkpoint").or_else(|| name.strip_suffix(".rows")).unwrap_or(&name);
-            if !name.starts_with(TEMPORARY) && !is_digest(digest) {
+            let Ok(data) = item.metadata() else { continue };
+            if (!name.starts_with(TEMPORARY) && !is_digest(digest)) || spared(digest, &data) {
                 continue;
             }
-            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(|error| write_failed(&path, error))?;
+            given_back += if data.is_dir() { cache_bytes(&path) } else { data.len() };
+            if !dry {
+                let removed = if data.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+                removed.map_err(|error| write_failed(&path, error))?;
+            }
         }
-        // Stays when somebody else's files are in it.
-        let _ = fs::remove_dir(&function);
+        if !dry {
+            // Stays when something is in it.
+            let _ = fs::remove_dir(&function);
+        }
     }
-    Ok(before - cache_bytes(root).min(before))
+    Ok(given_back)
 }
 
 fn is_digest(name: &str) -> bool {

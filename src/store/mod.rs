@@ -18,7 +18,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-pub use cache::{Cache, cache_bytes, clean};
+pub use cache::{Cache, cache_bytes, clean, clean_but};
 pub use change::{Change, aligned, changes, short};
 pub use checkpoint::FileCheckpoint;
 pub use entry::{Entry, File, hash_file};
@@ -27,8 +27,8 @@ pub use lock::{Lock, Script, Step};
 pub use results::{Results, Written};
 pub use rows::{RowFile, map_file};
 pub use runs::{
-    Git, KEPT, LARGEST_PATCH, Machine, Record, Timed, find_run, keep_run, run_events, run_lock, run_tables, runs,
-    runs_dir,
+    Git, KEPT, LARGEST_PATCH, Machine, Record, Timed, clean_runs, find_run, keep_run, run_events, run_lock, run_tables,
+    runs, runs_dir,
 };
 
 use crate::error::{Code, Error, Result};

@@ -231,8 +231,28 @@ pub fn run_tables(project: &Path, id: &str) -> BTreeMap<String, Vec<u8>> {
     items.flatten().filter_map(read).collect()
 }
 
+/// Removes the records that are not `spared`; returns the bytes given back. A `dry` one only counts.
+///
+/// # Errors
+/// `write-failed` when something cannot be removed.
+pub fn clean_runs(project: &Path, dry: bool, spared: &dyn Fn(&fs::Metadata) -> bool) -> Result<u64> {
+    let dir = runs_dir(project);
+    let mut given_back = 0;
+    for path in ids(&dir).iter().map(|id| dir.join(id)) {
+        let Ok(data) = path.metadata() else { continue };
+        if spared(&data) {
+            continue;
+        }
+        given_back += super::cache_bytes(&path);
+        if !dry {
+            fs::remove_dir_all(&path).map_err(|error| write_failed(&path, error))?;
+        }
+    }
+    Ok(given_back)
+}
+
 /// The ids of all records, the oldest first.
-pub(super) fn ids(dir: &Path) -> Vec<String> {
+fn ids(dir: &Path) -> Vec<String> {
     let Ok(items) = fs::read_dir(dir) else { return Vec::new() };
     let names = items.flatten().map(|item| item.file_name().to_string_lossy().into_owned());
     let mut ids: Vec<String> = names.filter(|name| !name.starts_with(TEMPORARY) && number_of(name) > 0).collect();
