@@ -11,6 +11,7 @@ mod list;
 mod memory;
 mod params;
 mod repl;
+mod report;
 mod run;
 mod show;
 mod sweep;

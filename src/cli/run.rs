@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Leave the results in this folder instead of results/SCRIPT
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
+    /// Write the page of the run to this file, also when the run fails [default: results/SCRIPT/report.html, when it ends well]
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
     /// What `saerun verify` adds: remember in this folder, not in the project
     #[arg(long, value_name = "DIR", hide = true)]
     pub(super) verify_in: Option<PathBuf>,
@@ -87,7 +90,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.options.use_threads();
     let (script, setup) = open(arguments, &stop)?;
     let session = Arc::new(Session::new(setup)?);
-    perform(&session, &script, arguments.verify_in.is_some())
+    let ending = Ending { verifying: arguments.verify_in.is_some(), report: arguments.report.clone() };
+    perform(&session, &script, &ending)
 }
 
 /// A script: the name by which reports call it, and its text.
@@ -136,8 +140,17 @@ impl Options {
     }
 }
 
-/// Runs a script to its end, and leaves what a run leaves; `verifying` says that it is run again to be compared.
-pub(super) fn perform(session: &Arc<Session>, script: &Script, verifying: bool) -> Result<(), Failure> {
+/// What a run leaves beside its results.
+#[derive(Default)]
+pub(super) struct Ending {
+    /// Whether it is run again to be compared: its record is kept apart.
+    pub(super) verifying: bool,
+    /// Where the page goes; beside the results by default.
+    pub(super) report: Option<PathBuf>,
+}
+
+/// Runs a script to its end, and leaves what a run leaves.
+pub(super) fn perform(session: &Arc<Session>, script: &Script, ending: &Ending) -> Result<(), Failure> {
     let saerun = env!("CARGO_PKG_VERSION").to_string();
     session.console().emit(Event::Begin { schema: events::SCHEMA, saerun, script: script.name.clone() });
     let begun = record::begin(session);
@@ -149,9 +162,10 @@ pub(super) fn perform(session: &Arc<Session>, script: &Script, verifying: bool) 
     let outcome = outcome.and_then(|()| Ok(leave_record(session, &script.name)?));
     let exit_code = outcome.as_ref().err().map_or(0, |failure| failure.exit_code);
     session.console().emit(Event::End { exit_code, seconds: session.console().elapsed() });
-    if let Err(error) = record::leave(session, &script.name, begun, verifying, exit_code) {
+    if let Err(error) = record::leave(session, &script.name, begun, ending.verifying, exit_code) {
         anstream::eprintln!("warning: this run is not on record: {error}");
     }
+    super::report::leave(session, &script.name, ending.report.as_deref(), exit_code)?;
     outcome
 }
 

@@ -84,7 +84,7 @@ fn once(
     let session = Arc::new(Session::new(setup)?);
     session.add_source(&script.name, &script.text);
     let (outcome, late) = std::thread::scope(|scope| {
-        let running = scope.spawn(|| run::perform(&session, &script, false));
+        let running = scope.spawn(|| run::perform(&session, &script, &run::Ending::default()));
         let mut late = None;
         while !running.is_finished() {
             std::thread::sleep(GLANCE);

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::report::plot::Data;
+
 /// The version of the lines of `--format json`; a field may be added without changing it.
 pub const SCHEMA: u32 = 1;
 
@@ -36,6 +38,9 @@ pub enum Event {
     Params {
         /// By name.
         values: BTreeMap<String, Value>,
+        /// What the script declares, by name.
+        #[serde(default)]
+        defaults: BTreeMap<String, Value>,
         /// The call of `params`.
         at: Option<Place>,
     },
@@ -68,6 +73,15 @@ pub enum Event {
         /// Its length.
         bytes: u64,
         /// The call; none for what a run leaves at its end.
+        at: Option<Place>,
+    },
+    /// What the picture in a file of the results shows, in numbers.
+    Figure {
+        /// Its name in the folder of the results.
+        file: String,
+        /// One table a chart, the first rows of each.
+        data: Vec<Data>,
+        /// The call.
         at: Option<Place>,
     },
     /// Prose for the report.

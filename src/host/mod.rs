@@ -19,6 +19,7 @@ pub mod machine;
 mod model_source;
 mod npy;
 pub mod options;
+pub mod page;
 pub mod preflight;
 pub mod raise;
 pub mod record;

@@ -13,6 +13,8 @@ use crate::error::{Code, Error, Result};
 use crate::host::console::{Console, Voice, locked};
 use crate::host::events::{Event, Place};
 use crate::progress::{Checkpoint, Monitor};
+use crate::report::number::duration;
+use crate::report::plot::Figure;
 use crate::store;
 
 /// What the command line says about a run.
@@ -247,6 +249,17 @@ impl Session {
         Ok(())
     }
 
+    /// Writes a figure, and puts what it shows on record in numbers.
+    ///
+    /// # Errors
+    /// `outside-project`, `write-failed`; `internal` when plotters refuses.
+    pub fn save_figure(&self, name: &str, figure: &Figure) -> Result<()> {
+        self.save(name, figure.to_svg()?.as_bytes())?;
+        let (file, at) = (name.to_string(), self.console.place());
+        self.console.emit(Event::Figure { file, data: figure.data(), at });
+        Ok(())
+    }
+
     /// Adds prose to the report.
     pub fn note(&self, markdown: &str) {
         self.console.emit(Event::Note { markdown: markdown.to_string(), at: self.console.place() });
@@ -265,16 +278,16 @@ impl Session {
     ///
     /// # Errors
     /// `failed` when the script has called `params` before.
-    pub fn set_params(&self, resolved: Value) -> Result<()> {
+    pub fn set_params(&self, resolved: Value, defaults: Value) -> Result<()> {
         let mut params = locked(&self.params);
         if params.is_some() {
             return Err(Error::new(Code::Failed, "`params` was called twice")
                 .fact("expected", "at most one call of `params` a script")
                 .help("declare every parameter in one map"));
         }
-        if let Value::Object(pairs) = &resolved {
-            let values = pairs.clone().into_iter().collect();
-            self.console.emit(Event::Params { values, at: self.console.place() });
+        if let (Value::Object(values), Value::Object(defaults)) = (&resolved, defaults) {
+            let (values, defaults) = (values.clone().into_iter().collect(), defaults.into_iter().collect());
+            self.console.emit(Event::Params { values, defaults, at: self.console.place() });
         }
         *params = Some(resolved);
         Ok(())
@@ -352,16 +365,5 @@ impl Session {
         let root = self.root.canonicalize().map_err(|_| outside())?;
         let existing = full.ancestors().find_map(|part| part.canonicalize().ok());
         if existing.is_some_and(|real| real.starts_with(&root)) { Ok(full) } else { Err(outside()) }
-    }
-}
-
-/// Seconds as a person says them: `0.4s`, `3m12s`, `1h04m`.
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        0..=9 => format!("{seconds:.1}s"),
-        10..=59 => format!("{whole}s"),
-        60..=3599 => format!("{}m{:02}s", whole / 60, whole % 60),
-        _ => format!("{}h{:02}m", whole / 3600, whole % 3600 / 60),
     }
 }

@@ -27,9 +27,10 @@ pub mod params {
     #[rhai_fn(return_raw)]
     pub fn params(ctx: NativeCallContext, defaults: Map) -> Raised<Map> {
         let session = session(&ctx);
+        let declared = to_json(&Dynamic::from_map(defaults.clone()), "params").at(&ctx)?;
         let resolved = resolve(defaults, session.overrides()).inspect_err(|_| session.blame_command_line()).at(&ctx)?;
         let json = to_json(&Dynamic::from_map(resolved.clone()), "params").at(&ctx)?;
-        session.set_params(json).at(&ctx)?;
+        session.set_params(json, declared).at(&ctx)?;
         Ok(resolved)
     }
 }

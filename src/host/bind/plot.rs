@@ -202,6 +202,6 @@ pub mod plot {
         if png == Some(true) {
             session.save(&format!("{name}.png"), &figure.to_png().at(&ctx)?).at(&ctx)?;
         }
-        session.save(&format!("{name}.svg"), figure.to_svg().at(&ctx)?.as_bytes()).at(&ctx)
+        session.save_figure(&format!("{name}.svg"), figure).at(&ctx)
     }
 }

@@ -6,6 +6,7 @@
 mod axis;
 mod build;
 mod canvas;
+mod data;
 mod draw;
 mod marks;
 mod options;
@@ -18,6 +19,7 @@ use crate::error::{Code, Error, Result};
 use canvas::Canvas;
 
 pub use build::{bar, heatmap, histogram, line, scatter};
+pub use data::Data;
 pub use options::{BarOptions, CurveOptions, CurveSeries, HeatmapOptions, HistogramOptions, LabelledLine, ValueSeries};
 
 /// A picture as plain data. Compare, keep or draw it.

@@ -1,0 +1,135 @@
+//! Tables: from CSV, with numbers rounded for reading and exact on hover; sortable where scripts are allowed.
+
+use super::escape::escape;
+use crate::report::number::rounded;
+
+/// So many rows are shown; the file has the rest.
+const ROWS: usize = 200;
+
+/// A table as text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Grid {
+    /// Names of the columns.
+    pub columns: Vec<String>,
+    /// The first rows.
+    pub rows: Vec<Vec<String>>,
+    /// How many rows there are.
+    pub total: usize,
+    /// Whether each column holds numbers, which stand to the right and are rounded.
+    pub numeric: Vec<bool>,
+}
+
+impl Grid {
+    /// Rows that are read already; `omitted` more exist.
+    pub fn new(columns: Vec<String>, rows: Vec<Vec<String>>, omitted: usize) -> Grid {
+        let is_number = |c: usize| {
+            let mut cells = rows.iter().filter_map(|row| row.get(c)).filter(|cell| !cell.is_empty()).peekable();
+            cells.peek().is_some() && cells.all(|cell| cell.parse::<f64>().is_ok())
+        };
+        let numeric = (0..columns.len()).map(is_number).collect();
+        Grid { total: rows.len() + omitted, columns, rows, numeric }
+    }
+
+    /// The table in a CSV file by RFC 4180, the first row its header.
+    pub fn from_csv(text: &str) -> Grid {
+        let mut grid = Grid::default();
+        let mut quoted: Vec<bool> = Vec::new();
+        let mut header = true;
+        each_record(text, |record| {
+            if std::mem::take(&mut header) {
+                grid.columns = record.into_iter().map(|(cell, _)| cell).collect();
+                quoted = vec![false; grid.columns.len()];
+                return;
+            }
+            grid.total += 1;
+            if grid.rows.len() < ROWS {
+                quoted.iter_mut().zip(&record).for_each(|(any, (_, is))| *any |= is);
+                grid.rows.push(record.into_iter().map(|(cell, _)| cell).collect());
+            }
+        });
+        let shown = grid.rows.len();
+        let grid = Grid { total: grid.total, ..Grid::new(grid.columns, grid.rows, grid.total - shown) };
+        // A number in quotes is a text that looks like one.
+        let numeric = grid.numeric.iter().zip(quoted).map(|(numeric, quoted)| *numeric && !quoted).collect();
+        Grid { numeric, ..grid }
+    }
+}
+
+/// Calls `f` with the cells of every record, and whether each was quoted.
+fn each_record(text: &str, mut f: impl FnMut(Vec<(String, bool)>)) {
+    let mut record = Vec::new();
+    let mut cell = String::new();
+    let (mut inside, mut was_quoted) = (false, false);
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' if inside && rest.peek() == Some(&'"') => {
+                cell.push('"');
+                rest.next();
+            }
+            '"' => (inside, was_quoted) = (!inside, true),
+            ',' if !inside => record.push((std::mem::take(&mut cell), std::mem::take(&mut was_quoted))),
+            '\n' if !inside => {
+                record.push((std::mem::take(&mut cell), std::mem::take(&mut was_quoted)));
+                f(std::mem::take(&mut record));
+            }
+            '\r' if !inside => {}
+            c => cell.push(c),
+        }
+    }
+    if !record.is_empty() || !cell.is_empty() {
+        record.push((cell, was_quoted));
+        f(record);
+    }
+}
+
+/// The table as HTML in a box that scrolls; `name` is what screen readers call it, `caption` HTML for everyone.
+pub(super) fn render(grid: &Grid, name: &str, caption: &str) -> String {
+    let numeric = |c: usize| grid.numeric.get(c) == Some(&true);
+    // What names a row is its first column, unless that is a number among numbers.
+    let heads = !numeric(0);
+    let mut html = format!(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{}\"><table class=\"data\">",
+        escape(name)
+    );
+    if !caption.is_empty() {
+        html += &format!("<caption>{caption}</caption>");
+    }
+    html += "<thead><tr>";
+    for (c, column) in grid.columns.iter().enumerate() {
+        let class = if numeric(c) { " class=\"r\"" } else { "" };
+        html += &format!("<th scope=\"col\"{class}>{}</th>", escape(column));
+    }
+    html += "</tr></thead>\n<tbody>\n";
+    for row in grid.rows.iter().take(ROWS) {
+        html += "<tr>";
+        for (c, cell) in row.iter().enumerate().take(grid.columns.len()) {
+            html += &match c {
+                0 if heads => format!("<th scope=\"row\">{}</th>", escape(cell)),
+                _ if numeric(c) => number(cell),
+                _ => format!("<td>{}</td>", escape(cell)),
+            };
+        }
+        html += "</tr>\n";
+    }
+    html + "</tbody></table></div>\n"
+}
+
+/// A number, rounded, with all of its digits on hover and for sorting.
+fn number(cell: &str) -> String {
+    let shown = match cell.parse::<f64>() {
+        Ok(x) if cell.contains(['.', 'e']) => rounded(x),
+        _ => cell.to_string(),
+    };
+    if shown == cell || cell.strip_suffix(".0") == Some(shown.as_str()) {
+        format!("<td class=\"r\">{}</td>", escape(&shown))
+    } else {
+        format!("<td class=\"r\" title=\"{}\">{}</td>", escape(cell), escape(&shown))
+    }
+}
+
+/// Says how many rows are not shown.
+pub(super) fn rest(grid: &Grid) -> String {
+    let shown = grid.rows.len().min(ROWS);
+    if shown < grid.total { format!("the first {shown} of {} rows", grid.total) } else { String::new() }
+}
