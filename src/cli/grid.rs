@@ -46,7 +46,7 @@ pub(super) fn plan(file: &Path, arguments: &GridArguments) -> Result<(PathBuf, P
             let (line, column) = yaml::position(&text, &misfit.path);
             Place { file: file.clone(), line, column }
         });
-        misused(Report { error: misfit.error, place, frames: Vec::new() })
+        misused(Report::at(misfit.error, place))
     })?;
     let sources: BTreeMap<String, String> =
         session.sources().into_iter().filter(|(name, _)| *name != file || file == script).collect();
@@ -68,7 +68,7 @@ fn read(file: &Path, arguments: &GridArguments, session: &Session) -> Result<Gri
         session.add_source(&name, &text);
         yaml::read::<Grid>(&text, "the grid").map_err(|located| {
             let place = Place { file: name, line: located.line, column: located.column };
-            let report = Report { error: located.error, place: Some(place), frames: Vec::new() };
+            let report = Report::at(located.error, Some(place));
             Failure { text: report.draw(session), exit_code: 2 }
         })?
     };

@@ -1,6 +1,7 @@
 //! The command line: one file per verb. What goes in is words, what comes out is an exit code.
 
 mod cell;
+mod check;
 mod clean;
 mod convert;
 mod diff;
@@ -58,6 +59,7 @@ Exit codes:
   1    the script failed; the report on stderr says where and why
   2    the command line, a parameter or the configuration is wrong
   3    `verify` found a difference
+  4    `saerun check` found errors
   5    some cells of a sweep are not done
   75   a cell was stopped and keeps a checkpoint; run it again
   130  stopped by Ctrl-C; a second Ctrl-C stops at once";
@@ -73,6 +75,8 @@ enum Verb {
     },
     /// Show what a script function does, or list all functions
     Doc(doc::Arguments),
+    /// Find mistakes in scripts without running them
+    Check(check::Arguments),
     /// Run a script over a grid of parameters, on this machine or on a cluster
     Sweep(sweep::Arguments),
     /// Run cells of a sweep; what engines call
@@ -114,6 +118,7 @@ pub fn main() -> u8 {
         (Some(Verb::Run(arguments)), _) | (None, Some(arguments)) => run::run(&arguments),
         (Some(Verb::Params { file }), _) => params::params(&file),
         (Some(Verb::Doc(arguments)), _) => doc::doc(&arguments),
+        (Some(Verb::Check(arguments)), _) => check::check(&arguments),
         (Some(Verb::Sweep(arguments)), _) => sweep::sweep(arguments),
         (Some(Verb::Cell(arguments)), _) => cell::cell(&arguments),
         (Some(Verb::Watch(arguments)), _) => watch::watch(&arguments),

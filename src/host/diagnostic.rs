@@ -20,12 +20,38 @@ pub struct Report {
     pub place: Option<Place>,
     /// The calls and imports that led there, outermost first.
     pub frames: Vec<(Place, String)>,
+    /// What else is wrong; of a run, all that was found before it began.
+    pub also: Vec<Report>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It fails when it is reached.
+    Error,
+    /// It runs, and does something else than it looks.
+    Warning,
+}
+
+impl Severity {
+    /// The word in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
 }
 
 impl Report {
     /// A report without a place, such as a missing script.
     pub fn bare(error: Error) -> Self {
-        Report { error, place: None, frames: Vec::new() }
+        Report::at(error, None)
+    }
+
+    /// A report of a place, without calls that led there.
+    pub fn at(error: Error, place: Option<Place>) -> Self {
+        Report { error, place, frames: Vec::new(), also: Vec::new() }
     }
 
     /// The report of a script error; `main` is the script that was run.
@@ -60,14 +86,26 @@ impl Report {
         let text = session.source(&file);
         let error = explain(inner, engine, text.as_deref().unwrap_or_default());
         frames.retain(|(frame, _)| Some(frame) != place.as_ref());
-        Report { error, place, frames }
+        Report { error, place, frames, also: Vec::new() }
     }
 
     /// The report as text, in the manner of rustc; with terminal colors, which the printing stream strips if need be.
     pub fn draw(&self, session: &Session) -> String {
-        let mut group = Level::ERROR
+        let all = std::iter::once(self).chain(&self.also);
+        let all: Vec<String> =
+            all.map(|report| report.draw_as(Severity::Error, report.error.code.name(), session)).collect();
+        all.join("\n\n")
+    }
+
+    /// This report alone, as an error or as a warning, under the name `code`.
+    pub fn draw_as(&self, severity: Severity, code: &str, session: &Session) -> String {
+        let level = match severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = level
             .primary_title(self.error.message.clone())
-            .id(self.error.code.name())
+            .id(code.to_string())
             .elements(Vec::<Snippet<annotate_snippets::Annotation>>::new());
         let mut files: Vec<&str> = Vec::new();
         for place in self.place.iter().chain(self.frames.iter().map(|(place, _)| place)) {
@@ -161,7 +199,7 @@ fn explain(error: &EvalAltResult, engine: &Engine, source: &str) -> Error {
         E::ErrorFor(_) => {
             Error::new(Code::WrongType, "`for` needs an array, a range, a string or a map's keys or values")
         }
-        E::ErrorParsing(parse, _) => syntax(parse, engine, source),
+        E::ErrorParsing(parse, position) => syntax(parse, *position, engine, source),
         E::ErrorStackOverflow(_) => {
             Error::new(Code::TooLarge, "calls are nested too deeply").help("does a function call itself without end?")
         }
@@ -175,14 +213,40 @@ fn explain(error: &EvalAltResult, engine: &Engine, source: &str) -> Error {
 }
 
 /// A parse error in the words of saerun.
-fn syntax(error: &ParseErrorType, engine: &Engine, source: &str) -> Error {
+fn syntax(error: &ParseErrorType, position: Position, engine: &Engine, source: &str) -> Error {
     match error {
+        // A word of the language where a name is expected: rhai speaks of the brace that it did not find.
+        ParseErrorType::MissingToken(..) | ParseErrorType::PropertyExpected
+            if let Some(word) = word_at(source, position).filter(|word| WORDS.contains(word)) =>
+        {
+            reserved(word)
+        }
         ParseErrorType::VariableUndefined(name) => unknown_variable(engine, name, source),
         ParseErrorType::ModuleUndefined(name) => unknown_namespace(engine, name),
-        ParseErrorType::Reserved(name) => Error::new(Code::Syntax, format!("`{name}` is a reserved word"))
-            .help(format!("as a key of a map, write it in quotes: `\"{name}\"`")),
+        ParseErrorType::Reserved(name) => reserved(name),
         other => Error::new(Code::Syntax, lower_first(&other.to_string())),
     }
+}
+
+/// The words of the language that cannot be names.
+const WORDS: [&str; 22] = [
+    "true", "false", "let", "const", "if", "else", "switch", "do", "while", "until", "loop", "for", "in", "continue",
+    "break", "return", "throw", "try", "catch", "import", "export", "fn",
+];
+
+/// A reserved word where a name was meant.
+fn reserved(name: &str) -> Error {
+    let help = format!("as a key of a map, write it in quotes: `\"{name}\": ..`; read it as `map[\"{name}\"]`");
+    Error::new(Code::Syntax, format!("`{name}` is a reserved word")).help(help)
+}
+
+/// The word that begins at a position.
+fn word_at(source: &str, position: Position) -> Option<&str> {
+    let line = source.lines().nth(position.line()?.checked_sub(1)?)?;
+    let at = line.char_indices().nth(position.position()?.checked_sub(1)?)?.0;
+    let rest = &line[at..];
+    let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+    Some(&rest[..end]).filter(|word| !word.is_empty())
 }
 
 /// An unknown function, from rhai's signature of the call: `geometry::peeks (array, map)`.

@@ -3,11 +3,12 @@
 //! rhai facts that shape it (1.27): a stock engine compares floats with an epsilon, so exact comparisons are registered
 //! and fast operators are off; call-depth limits differ between build profiles, so they are set; namespaced native calls
 //! lose their position, so bindings raise at the call (see [`raise`]); a missing function is found only when it is
-//! called, so [`preflight`] walks the syntax tree first.
+//! called, so [`check`] walks the syntax tree first.
 
 pub mod bind;
 pub mod callback;
 pub mod committed;
+pub mod check;
 pub mod console;
 pub mod diagnostic;
 pub mod docs;

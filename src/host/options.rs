@@ -152,7 +152,7 @@ fn expected_words(expected: &str) -> String {
 }
 
 /// The names of the fields of a struct, asked of its own `Deserialize`; empty when it is not a plain struct.
-fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
+pub(crate) fn fields_of<T: DeserializeOwned>() -> &'static [&'static str] {
     struct Probe<'a>(&'a RefCell<&'static [&'static str]>);
 
     impl<'de> Deserializer<'de> for Probe<'_> {

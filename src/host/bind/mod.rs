@@ -41,7 +41,7 @@ pub mod params;
 pub mod plot;
 pub(crate) mod reg;
 mod reg_kinds;
-mod reg_select;
+pub(crate) mod reg_select;
 pub mod run;
 pub mod sae;
 mod sae_measure;

@@ -34,7 +34,7 @@ impl Neighbors {
 /// The option that says how cosines count.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct SignOption {
+pub(crate) struct SignOption {
     sign: Sign,
 }
 

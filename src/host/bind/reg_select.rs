@@ -31,7 +31,7 @@ pub(super) fn module() -> Module {
 /// The options that are plain values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Plain {
+pub(crate) struct Plain {
     seeds: Vec<u64>,
     target_l0: Option<f64>,
     l0_tolerance: f64,
