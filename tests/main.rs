@@ -2,6 +2,7 @@
 
 mod activations;
 mod architecture;
+mod check;
 mod cli;
 mod compare;
 mod corpus;
