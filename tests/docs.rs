@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use saerun::cli::index;
+use saerun::host::definitions::definitions;
 use saerun::host::docs::{self, Function, Kind};
+use saerun::host::reference::html;
 use saerun::host::session::Setup;
 use saerun::host::{Session, engine, run};
 
@@ -88,9 +90,110 @@ fn readme_lists_the_script_api() {
     assert!(fresh == text, "README.md is not current; `UPDATE=1 cargo test --release docs` rewrites it");
 }
 
+/// Every change of the script API shows in review.
 #[test]
-fn definitions_are_the_same_each_time() {
-    assert_eq!(docs::definitions(&functions()), docs::definitions(&functions()));
+fn definitions_are_the_committed_ones() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api/saerun.d.rhai");
+    let fresh = definitions(&functions());
+    assert_eq!(fresh, definitions(&functions()), "the same each time");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("tests/api");
+        fs::write(&path, &fresh).expect("tests/api/saerun.d.rhai");
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    assert!(fresh == golden, "the script API has changed; `UPDATE=1 cargo test --release docs` records it");
+}
+
+#[test]
+fn definitions_follow_the_grammar_of_editors() {
+    let text = definitions(&functions());
+    let (mut depth, mut defined) = (0, 0);
+    for (i, line) in text.lines().enumerate() {
+        let line = line.trim();
+        let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let kind = |kind: &str| ["?", "()"].contains(&kind) || plain(kind);
+        let pair = |pair: &str| pair.split_once(": ").is_some_and(|(name, of)| plain(name) && kind(of));
+        let fits = match line.split_once(' ') {
+            _ if line.is_empty() || line.starts_with("//") => true,
+            _ if line == "}" => {
+                depth -= 1;
+                true
+            }
+            Some(("module", "static;")) => i == 1,
+            Some(("module", rest)) => {
+                depth += 1;
+                rest.strip_suffix(" {").is_some_and(plain)
+            }
+            Some(("type", rest)) => rest.strip_suffix(" = ...;").is_some_and(plain),
+            Some((what @ ("fn" | "op"), rest)) => {
+                defined += 1;
+                let rest = rest.strip_prefix("get ").or_else(|| rest.strip_prefix("set ")).unwrap_or(rest);
+                let (head, returns) = rest.split_once(") -> ").expect("a result");
+                let (name, params) = head.split_once('(').expect("parameters");
+                let mut params = params.split(", ").filter(|param| !param.is_empty());
+                let fits = if what == "op" { params.all(kind) } else { plain(name) && params.all(pair) };
+                fits && returns.strip_suffix(';').is_some_and(kind)
+            }
+            _ => false,
+        };
+        assert!(fits, "line {}: {line}", i + 1);
+    }
+    assert_eq!((depth, defined), (0, functions().len()));
+}
+
+/// The tags of a page in order, without those that stand alone.
+fn tags(page: &str) -> Vec<&str> {
+    let alone = ["meta", "br", "!doctype"];
+    let tags = page.split('<').skip(1).map(|part| part.split('>').next().expect("a tag"));
+    tags.filter(|tag| !alone.contains(&tag.split(' ').next().unwrap_or_default())).collect()
+}
+
+#[test]
+fn the_reference_is_one_whole_page() {
+    let functions = functions();
+    let page = html(&functions);
+    let mut open = Vec::new();
+    for tag in tags(&page) {
+        match tag.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop(), Some(name), "</{name}>"),
+            None => open.push(tag.split(' ').next().expect("a name")),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+    let values = |attribute: &str| -> Vec<&str> {
+        page.split(attribute).skip(1).map(|rest| rest.split('"').next().expect("a value")).collect()
+    };
+    let ids = values(" id=\"");
+    let unique: std::collections::BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(ids.len(), unique.len(), "no id twice");
+    for target in values(" href=\"") {
+        assert!(target.strip_prefix('#').is_some_and(|id| unique.contains(id)), "{target} leads nowhere");
+    }
+    for function in &functions {
+        assert!(page.contains(&function.path().replace("&", "&amp;").replace('<', "&lt;").replace('>', "&gt;")));
+    }
+    for foreign in ["<script", " src=", "url(", "@import", "<link", "http://", "https://"] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    assert!(page.contains("prefers-color-scheme:dark"));
+}
+
+#[test]
+fn the_reference_escapes_what_it_shows() {
+    let function = Function {
+        namespace: "a".into(),
+        name: "f\"><script>".into(),
+        kind: Kind::Function,
+        params: vec![("x".into(), "<b>".into())],
+        returns: "map".into(),
+        doc: "Gives `<i>` & \"more\"\n\n* `x`: <u>\n\n```rhai\nif a < b && c { }\n```".into(),
+    };
+    let page = html(&[function]);
+    let body = page.split("<body>").nth(1).expect("a body");
+    for raw in ["<script", "<b>", "<i>", "<u>", "a < b", "&& c"] {
+        assert!(!body.contains(raw), "{raw}");
+    }
+    assert!(body.contains("if a &lt; b &amp;&amp; c { }") && body.contains("<li><code>x</code>: &lt;u&gt;</li>"));
 }
 
 #[test]

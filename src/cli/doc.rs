@@ -8,11 +8,12 @@ use clap::Args;
 use super::{Failure, project};
 use crate::error::{Code, Error};
 use crate::host::session::Setup;
-use crate::host::{Session, docs, engine};
+use crate::host::{Session, definitions, docs, engine, reference};
 use crate::store;
 
 /// What `saerun doc` takes.
 #[derive(Args)]
+#[command(after_help = AFTER)]
 pub struct Arguments {
     /// A function (`geometry::peaks`), a namespace, or nothing for the list of all
     name: Option<String>,
@@ -22,14 +23,31 @@ pub struct Arguments {
     /// Write definitions for editors to DIR/saerun.d.rhai
     #[arg(long, value_name = "DIR")]
     definitions: Option<PathBuf>,
+    /// Write the reference as one page, to a file PATH.html or to PATH/saerun.html
+    #[arg(long, value_name = "PATH")]
+    html: Option<PathBuf>,
 }
+
+const AFTER: &str = "\
+Examples:
+  saerun doc                        every function, one a line
+  saerun doc geometry::peaks        what one does, with an example
+  saerun doc --definitions .rhai    for editors: completion and hover from .rhai/saerun.d.rhai
+  saerun doc --html reference.html  a page to browse, complete in itself";
 
 /// Prints documentation.
 pub(super) fn doc(arguments: &Arguments) -> Result<(), Failure> {
     let session = Session::new(Setup { root: project()?, stem: "doc".to_string(), ..Setup::default() })?;
     let functions = docs::functions(&engine(&Arc::new(session)), false);
     if let Some(folder) = &arguments.definitions {
-        store::write_atomic(&folder.join("saerun.d.rhai"), docs::definitions(&functions).as_bytes())?;
+        store::write_atomic(&folder.join("saerun.d.rhai"), definitions::definitions(&functions).as_bytes())?;
+    }
+    if let Some(path) = &arguments.html {
+        let page = path.extension().is_some_and(|extension| extension == "html") && !path.is_dir();
+        let file = if page { path.clone() } else { path.join("saerun.html") };
+        store::write_atomic(&file, reference::html(&functions).as_bytes())?;
+    }
+    if arguments.definitions.is_some() || arguments.html.is_some() {
         return Ok(());
     }
     let Some(name) = &arguments.name else {

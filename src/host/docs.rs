@@ -106,8 +106,8 @@ pub fn functions(engine: &Engine, with_standard: bool) -> Vec<Function> {
             let scripted = info.script.iter().flat_map(|script| script.comments.iter().copied());
             let comments = meta.comments.iter().map(|comment| comment.as_str()).chain(scripted);
             let lines: Vec<String> = comments.flat_map(|c| c.lines().filter_map(strip)).collect();
-            let returns = script_type(&meta.return_type);
-            Some(Function { namespace: info.namespace.to_string(), name, kind, params, returns, doc: lines.join("\n") })
+            let (doc, returns) = (lines.join("\n"), script_type(&meta.return_type));
+            Some(Function { namespace: info.namespace.to_string(), name, kind, params, returns, doc })
         },
         with_standard,
     );
@@ -121,7 +121,21 @@ pub fn functions(engine: &Engine, with_standard: bool) -> Vec<Function> {
         let key = (function.namespace.clone(), function.name.clone());
         function.doc = documented.get(&key).cloned().unwrap_or_default();
     }
+    for function in all.iter_mut().filter(|function| function.returns == "any") {
+        if let Some(kind) = told(&function.doc) {
+            function.returns = kind.to_string();
+        }
+    }
     all
+}
+
+/// The type that the documentation names where a binding returns a value of any type.
+fn told(doc: &str) -> Option<&'static str> {
+    let said = doc.lines().find_map(|line| line.strip_prefix("Returns "))?;
+    let kinds = [("a map", "map"), ("an array", "array")];
+    let (_, kind) =
+        kinds.iter().find(|(words, _)| said.strip_prefix(words).is_some_and(|rest| !rest.starts_with(" or")))?;
+    Some(kind)
 }
 
 /// A Rust type as scripts call it; a result that may fail is what it gives when it does not.
@@ -192,25 +206,8 @@ pub fn markdown(functions: &[Function]) -> String {
     out.trim_end().to_string() + "\n"
 }
 
-/// Definitions for editors, as one `.d.rhai` text: the signature of every function with its documentation.
-pub fn definitions(functions: &[Function]) -> String {
-    let mut out = String::from("module static;\n");
-    for function in functions.iter().filter(|function| function.kind != Kind::Operator) {
-        out.push('\n');
-        for line in function.doc.lines() {
-            let _ = writeln!(out, "{}", format!("/// {line}").trim_end());
-        }
-        let params: Vec<_> = function.params.iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
-        let get = if function.kind == Kind::Property { "get " } else { "" };
-        let _ = write!(out, "fn {get}{}({})", function.path(), params.join(", "));
-        let _ =
-            if function.returns.is_empty() { writeln!(out, ";") } else { writeln!(out, " -> {};", function.returns) };
-    }
-    out
-}
-
 /// The functions by namespace, sorted; those without one first.
-fn by_namespace(functions: &[Function]) -> BTreeMap<&str, Vec<&Function>> {
+pub(super) fn by_namespace(functions: &[Function]) -> BTreeMap<&str, Vec<&Function>> {
     let mut groups: BTreeMap<&str, Vec<&Function>> = BTreeMap::new();
     for function in functions {
         groups.entry(&function.namespace).or_default().push(function);

@@ -31,7 +31,8 @@ impl Functions {
         let mut all = BTreeMap::new();
         for function in ast.iter_functions() {
             let (name, n) = (function.name.to_string(), function.params.len());
-            let only = ast.clone_functions_only_filtered(|_, _, _, other, params| other == name && params == n);
+            let mut only = ast.clone();
+            only.clear_statements().retain_functions(|_, _, other, params| other == name && params == n);
             let mut body = Vec::new();
             only.walk(&mut |path: &[ASTNode]| {
                 if let [ASTNode::Stmt(statement)] = path {
