@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::rng::Rng;
 
 pub use file::{Dtype, Header};
@@ -190,6 +191,7 @@ impl Activations {
                 .fact("rows", self.len())
                 .fact("asked for", n));
         }
+        memory::check_shape("the sample", &[n, self.d_in()], "try a smaller sample")?;
         let order = Rng::new(seed, "activation sample").permutation(self.len());
         let mut out = vec![0.0; n * self.d_in()];
         for (row, &at) in out.chunks_exact_mut(self.d_in()).zip(&order) {
@@ -227,9 +229,10 @@ impl Activations {
     /// The bytes of a file that [`Activations::open`] reads, for small activations: a safetensors file.
     ///
     /// # Errors
-    /// What reading gives.
+    /// `too-large`, and what reading gives.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let header = &self.0.header;
+        memory::check("the file of activations", 2 * header.data_bytes() as u64, "keep fewer tokens")?;
         let mut bytes = header.to_bytes();
         let mut encoded = Vec::new();
         self.for_each_block(|block| {

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Args;
 
+use super::limits::{self, Watched};
 use super::{Failure, project, run};
 use crate::error::{Code, Error};
 use crate::host::session::{Override, Setup};
@@ -40,14 +40,14 @@ pub(super) fn cell(arguments: &Arguments) -> Result<(), Failure> {
     plan.cell(first).map_err(Failure::usage)?;
     plan.check_sources(&root).map_err(Failure::usage)?;
     run::use_threads(arguments.threads);
-    let stop = Arc::new(AtomicBool::new(false));
-    watch_signals(&stop);
+    // Slurm sends the same signal to the task and to the cell, and a second one must not cost the checkpoint.
+    let watched = limits::watch_signals(false);
     let mut failed = Vec::new();
     for index in first..plan.cells.len().min(first + arguments.pack) {
         if Outcome::read(&arguments.dir, &plan, index).is_some_and(|outcome| outcome.done()) {
             continue;
         }
-        if !one(&root, &arguments.dir, &plan, index, &stop)? {
+        if !one(&root, &arguments.dir, &plan, index, &watched)? {
             failed.push(index.to_string());
         }
     }
@@ -59,7 +59,7 @@ pub(super) fn cell(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Runs one cell and leaves its result file; says whether it ended well.
-fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, stop: &Arc<AtomicBool>) -> Result<bool, Failure> {
+fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, watched: &Watched) -> Result<bool, Failure> {
     let cell = plan.cell(index)?;
     anstream::eprintln!("cell {index}  {}", plan.label(index));
     let (_, text) = host::read(&root.join(&plan.script)).map_err(Failure::usage)?;
@@ -73,7 +73,8 @@ fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, stop: &Arc<AtomicBool
         quiet: false,
         progress: false,
         json: false,
-        stop: Arc::clone(stop),
+        stop: Arc::clone(&watched.stop),
+        ..Setup::default()
     })?);
     let begin = Instant::now();
     let ended = host::run(&session, &plan.script, &text);
@@ -94,13 +95,4 @@ fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, stop: &Arc<AtomicBool
     };
     Outcome { id: cell.id.clone(), exit_code, message, seconds, cpu: sweep::cpu() }.write(dir, index)?;
     Ok(exit_code == 0)
-}
-
-/// Any number of signals asks the cell to stop: Slurm sends the same one to the task and to the cell, and a second one
-/// must not cost the checkpoint.
-fn watch_signals(stop: &Arc<AtomicBool>) {
-    let stop = Arc::clone(stop);
-    if let Err(error) = ctrlc::set_handler(move || stop.store(true, Ordering::Relaxed)) {
-        anstream::eprintln!("warning: a signal will stop the cell without a checkpoint: {error}");
-    }
 }

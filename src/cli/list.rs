@@ -5,7 +5,7 @@ use clap::Args;
 use super::run::Format;
 use super::{Failure, project};
 use crate::host::committed::{self, Committed, Fault};
-use crate::host::session::duration;
+use crate::report::number::duration;
 use crate::store::{self, Record};
 
 /// What `saerun list` takes.

@@ -8,6 +8,7 @@ mod diff;
 mod doc;
 mod grid;
 pub mod index;
+mod limits;
 mod list;
 mod memory;
 mod params;
@@ -17,8 +18,8 @@ mod run;
 mod show;
 mod sweep;
 mod terminal;
-mod watch;
 mod verify;
+mod watch;
 mod why;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use annotate_snippets::{Level, Renderer};
 use clap::{Parser, Subcommand};
 
 use crate::error::Error;
+use crate::host::ending;
 
 pub use memory::keep_big_buffers;
 
@@ -62,7 +64,11 @@ Exit codes:
   4    `saerun check` found errors
   5    some cells of a sweep are not done
   75   a cell was stopped and keeps a checkpoint; run it again
-  130  stopped by Ctrl-C; a second Ctrl-C stops at once";
+  124  the time of --timeout was up
+  130  stopped by Ctrl-C; a second Ctrl-C stops at once
+  143  stopped by a termination signal
+
+A script's own `exit(n)` gives n, from 0 to 63. What was finished before a stop is kept.";
 
 #[derive(Subcommand)]
 enum Verb {
@@ -103,8 +109,20 @@ enum Verb {
     Clean(clean::Arguments),
 }
 
-/// Reads the command line, does what it says, and gives the exit code.
+/// Reads the command line, does what it says, and gives the exit code. A bug becomes a report.
 pub fn main() -> u8 {
+    ending::keep_panics();
+    let ended = ending::guarded(what_it_says);
+    // A panic of a thread that nobody waited for.
+    let bug = ended.as_ref().err().cloned().or_else(ending::unreported);
+    if let Some(error) = bug {
+        anstream::eprintln!("{}", plain(&error));
+    }
+    ended.unwrap_or(1)
+}
+
+/// As [`main`], as if there were no bugs.
+fn what_it_says() -> u8 {
     crate::host::fix_hashing();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -138,7 +156,9 @@ pub fn main() -> u8 {
     match outcome {
         Ok(()) => 0,
         Err(failure) => {
-            anstream::eprintln!("{}", failure.text);
+            if !failure.text.is_empty() {
+                anstream::eprintln!("{}", failure.text);
+            }
             failure.exit_code
         }
     }

@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use clap::Args;
 
+use super::limits::Watched;
 use super::{Failure, plain, run, terminal};
 use crate::error::{Code, Error};
 use crate::host::repl::{Failed, LAST, Repl, unfinished};
-use crate::host::{docs, run as host, session};
+use crate::host::{docs, run as host};
 
 /// What `saerun repl` takes.
 #[derive(Args)]
@@ -74,7 +75,8 @@ struct Attention {
 /// Opens the conversation and leads it to its end.
 pub(super) fn repl(arguments: &Arguments) -> Result<(), Failure> {
     let attention = Arc::new(Attention::default());
-    let setup = arguments.options.setup("repl".to_string(), &attention.stop)?;
+    let watched = Watched { stop: Arc::clone(&attention.stop), ..Watched::default() };
+    let setup = arguments.options.setup("repl".to_string(), &watched)?;
     if arguments.file.is_none() && !setup.overrides.is_empty() {
         let error = Error::new(Code::UnknownParameter, "there is no script to set parameters of");
         return Err(Failure::usage(error.help("saerun repl FILE --set NAME=VALUE")));
@@ -242,7 +244,7 @@ fn help() {
 
 /// Seconds, or milliseconds of less than a second.
 fn took(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.1} ms", seconds * 1e3) } else { session::duration(seconds) }
+    if seconds < 1.0 { format!("{:.1} ms", seconds * 1e3) } else { crate::report::number::duration(seconds) }
 }
 
 impl Attention {
@@ -259,19 +261,23 @@ impl Attention {
 
 /// Ctrl-C stops the input that is running; the third time it ends the process. A signal to an idle process ends it.
 fn watch_signals(attention: &Arc<Attention>) {
+    use signal_hook::consts;
     let attention = Arc::clone(attention);
-    let watching = ctrlc::set_handler(move || {
-        if !attention.busy.load(Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        attention.stop.store(true, Ordering::Relaxed);
-        match attention.presses.fetch_add(1, Ordering::Relaxed) {
-            0 => {}
-            1 => anstream::eprintln!("it will stop soon; Ctrl-C once more ends the process"),
-            _ => std::process::exit(130),
+    let mut signals = match signal_hook::iterator::Signals::new([consts::SIGINT, consts::SIGTERM]) {
+        Ok(signals) => signals,
+        Err(error) => return anstream::eprintln!("warning: Ctrl-C will end the process: {error}"),
+    };
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if !attention.busy.load(Ordering::Relaxed) {
+                std::process::exit(130);
+            }
+            attention.stop.store(true, Ordering::Relaxed);
+            match attention.presses.fetch_add(1, Ordering::Relaxed) {
+                0 => {}
+                1 => anstream::eprintln!("it will stop soon; Ctrl-C once more ends the process"),
+                _ => std::process::exit(130),
+            }
         }
     });
-    if let Err(error) = watching {
-        anstream::eprintln!("warning: Ctrl-C will end the process: {error}");
-    }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use super::limits::{Limits, Watched};
 use super::{Failure, project};
 use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
@@ -63,6 +63,8 @@ pub(super) struct Options {
     /// Show no progress
     #[arg(long)]
     no_progress: bool,
+    #[command(flatten)]
+    pub(super) limits: Limits,
 }
 
 /// What goes to stdout.
@@ -85,10 +87,9 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
 
 /// Runs a script and leaves its results, its prose and its lock.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    watch_signals(&stop);
+    let watched = arguments.options.limits.apply()?;
     arguments.options.use_threads();
-    let (script, setup) = open(arguments, &stop)?;
+    let (script, setup) = open(arguments, &watched)?;
     let session = Arc::new(Session::new(setup)?);
     let ending = Ending { verifying: arguments.verify_in.is_some(), report: arguments.report.clone() };
     perform(&session, &script, &ending)
@@ -101,11 +102,11 @@ pub(super) struct Script {
 }
 
 /// Reads the script that the arguments name, and says how it is to run.
-pub(super) fn open(arguments: &Arguments, stop: &Arc<AtomicBool>) -> Result<(Script, Setup), Failure> {
+pub(super) fn open(arguments: &Arguments, watched: &Watched) -> Result<(Script, Setup), Failure> {
     let (name, text) = host::read(&arguments.file).map_err(Failure::usage)?;
     let name = inside(&project()?, &name);
     let stem = Path::new(&name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut setup = arguments.options.setup(stem, stop)?;
+    let mut setup = arguments.options.setup(stem, watched)?;
     setup.json = arguments.format == Format::Json;
     setup.results = arguments.out.as_ref().map(|folder| setup.root.join(folder));
     setup.cache = arguments.verify_in.clone();
@@ -114,7 +115,7 @@ pub(super) fn open(arguments: &Arguments, stop: &Arc<AtomicBool>) -> Result<(Scr
 
 impl Options {
     /// The setup of a run whose results go to `results/<stem>/`.
-    pub(super) fn setup(&self, stem: String, stop: &Arc<AtomicBool>) -> Result<Setup, Failure> {
+    pub(super) fn setup(&self, stem: String, watched: &Watched) -> Result<Setup, Failure> {
         Ok(Setup {
             root: project()?,
             stem,
@@ -125,7 +126,9 @@ impl Options {
             quiet: self.quiet,
             progress: !self.no_progress && !wants_no_progress(),
             json: false,
-            stop: Arc::clone(stop),
+            stop: Arc::clone(&watched.stop),
+            stop_code: Arc::clone(&watched.stop_code),
+            allow_read: self.limits.allow_read.clone(),
         })
     }
 
@@ -160,6 +163,11 @@ pub(super) fn perform(session: &Arc<Session>, script: &Script, ending: &Ending) 
         Failure { text: report.draw(session), exit_code: session.exit_code(&report.error) }
     });
     let outcome = outcome.and_then(|()| Ok(leave_record(session, &script.name)?));
+    // `exit(n)` ends a run well, and with a code of its own.
+    let outcome = outcome.and_then(|()| match session.ended() {
+        Some(exit_code @ 1..) => Err(Failure { text: String::new(), exit_code }),
+        _ => Ok(()),
+    });
     let exit_code = outcome.as_ref().err().map_or(0, |failure| failure.exit_code);
     session.console().emit(Event::End { exit_code, seconds: session.console().elapsed() });
     if let Err(error) = record::leave(session, &script.name, begun, ending.verifying, exit_code) {
@@ -232,17 +240,4 @@ fn overrides(options: &Options) -> crate::error::Result<BTreeMap<String, Overrid
         all.insert(name.clone(), Override::Text(value.clone()));
     }
     Ok(all)
-}
-
-/// The first Ctrl-C or termination signal asks the run to stop; a second one ends the process at once.
-pub(super) fn watch_signals(stop: &Arc<AtomicBool>) {
-    let stop = Arc::clone(stop);
-    let watching = ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    if let Err(error) = watching {
-        anstream::eprintln!("warning: Ctrl-C will stop the run without a report: {error}");
-    }
 }

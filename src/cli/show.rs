@@ -5,7 +5,7 @@ use clap::Args;
 use super::list::steps;
 use super::{Failure, project};
 use crate::host::events::{Event, Stamped};
-use crate::host::session::duration;
+use crate::report::number::duration;
 use crate::store::{self, short};
 
 /// What `saerun show` takes.

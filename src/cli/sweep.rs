@@ -1,13 +1,12 @@
 //! `saerun sweep`: starts a sweep, and `status`, `resume`, `collect`, `cancel` of one.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Failure, grid, project, run};
+use super::limits::{Watched, watch_signals};
+use super::{Failure, grid, project};
 use crate::error::{Code, Error};
 use crate::sweep::{self, Engine, Options, Plan, State, slurm};
 
@@ -147,8 +146,7 @@ fn go(dir: &Path, plan: &Plan, engine: &EngineArguments) -> Result<(), Failure> 
     let cells: Vec<usize> = (0..states.len()).filter(|index| states[*index].wanting()).collect();
     match options.engine {
         Engine::Local => {
-            let stop = Arc::new(AtomicBool::new(false));
-            run::watch_signals(&stop);
+            let Watched { stop, .. } = watch_signals(true);
             let tell = |line: &str| anstream::eprintln!("{line}");
             sweep::run(dir, plan, &cells, &sweep::Pool { jobs: options.jobs, stop: &stop, tell: &tell })?;
         }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,11 +9,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::run::Format;
-use super::{Failure, project, run};
+use super::{Failure, limits, project};
 use crate::error::{Code, Error};
 use crate::host::committed::{self, Committed, Fault};
-use crate::host::session::duration;
 use crate::report::compare::{self, Difference};
+use crate::report::number::duration;
 use crate::report::yaml;
 use crate::store::{self, Lock};
 
@@ -107,8 +106,7 @@ pub(super) fn verify(arguments: &Arguments) -> Result<(), Failure> {
     };
     let picked: Vec<_> = all.iter().zip(times).filter(|(one, time)| quick(one, *time)).collect();
     announce(arguments, &picked);
-    let stop = Arc::new(AtomicBool::new(false));
-    run::watch_signals(&stop);
+    let limits::Watched { stop, .. } = limits::watch_signals(true);
     let mut verdicts = Vec::new();
     for (one, _) in &picked {
         let faults = committed::faults(&root, one);

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::{Failure, project, run};
+use super::{Failure, limits, project, run};
 use crate::error::{Code, Error};
 use crate::host::Session;
-use crate::host::session::duration;
+use crate::report::number::duration;
 use crate::store::Key;
 
 /// What `saerun watch` takes.
@@ -44,13 +44,12 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 /// Runs, waits for a change, and runs again, until Ctrl-C.
 pub(super) fn watch(arguments: &Arguments) -> Result<(), Failure> {
-    let leave = Arc::new(AtomicBool::new(false));
-    run::watch_signals(&leave);
+    let leave = arguments.run.options.limits.apply()?.stop;
     arguments.run.options.use_threads();
     let limit = (!arguments.all).then(|| Duration::from_secs_f64(arguments.limit));
     let root = project()?;
     // What cannot be read now is a slip of the command line; later it is a file that is just being saved.
-    run::open(&arguments.run, &Arc::default())?;
+    run::open(&arguments.run, &limits::Watched::default())?;
     let mut watched =
         Watched { root, params: arguments.run.options.params().map(Path::to_path_buf), seen: BTreeMap::new() };
     while !leave.load(Ordering::Relaxed) {
@@ -71,9 +70,9 @@ fn once(
     leave: &AtomicBool,
     watched: &mut Watched,
 ) -> Result<Vec<String>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
+    let stopper = limits::Watched::default();
     watched.look();
-    let opened = run::open(&arguments.run, &stop);
+    let opened = run::open(&arguments.run, &stopper);
     let (script, setup) = match opened {
         Ok(opened) => opened,
         Err(failure) => {
@@ -93,7 +92,7 @@ fn once(
                 late.get_or_insert(key);
             }
             if late.is_some() || leave.load(Ordering::Relaxed) {
-                stop.store(true, Ordering::Relaxed);
+                stopper.stop.store(true, Ordering::Relaxed);
             }
         }
         (running.join(), late)

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Failure, project};
 use crate::error::{Code, Error};
 use crate::host::committed;
-use crate::host::session::duration;
+use crate::report::number::duration;
 use crate::store::{self, Lock, Record, Step, Timed, short};
 
 /// What `saerun why` takes.

@@ -7,12 +7,13 @@
 
 pub mod bind;
 pub mod callback;
-pub mod committed;
 pub mod check;
+pub mod committed;
 pub mod console;
 pub mod definitions;
 pub mod diagnostic;
 pub mod docs;
+pub mod ending;
 pub mod events;
 mod harvest;
 mod hub;
@@ -22,6 +23,7 @@ mod model_source;
 mod npy;
 pub mod options;
 pub mod page;
+mod paths;
 pub mod preflight;
 pub mod raise;
 pub mod record;

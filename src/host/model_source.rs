@@ -21,7 +21,7 @@ pub fn load(session: &Session, name_or_path: &str, options: &LoadOptions) -> Res
     }
     let model = match hub_name {
         Some(name) => hub::load(name, options)?,
-        None => load::path(&session.inside(name_or_path)?, options)?,
+        None => load::path(&session.readable(name_or_path)?, options)?,
     };
     session.record_input(name_or_path, model.digest()?);
     Ok(model)

@@ -56,7 +56,10 @@ pub fn lower(raised: &EvalAltResult) -> Error {
         inner = next;
     }
     let error = match inner {
-        EvalAltResult::ErrorTerminated(..) => return Error::new(Code::Interrupted, "interrupted"),
+        // An `exit` in a closure ends the script as well; the session has its code.
+        EvalAltResult::ErrorTerminated(..) | EvalAltResult::Exit(..) => {
+            return Error::new(Code::Interrupted, "interrupted");
+        }
         EvalAltResult::ErrorRuntime(value, _) => match value.clone().try_cast::<Error>() {
             Some(error) => error,
             None => Error::new(Code::Failed, value.to_string()),

@@ -7,6 +7,7 @@ use rhai::{AST, Engine, EvalAltResult, OptimizationLevel, Scope};
 
 use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
+use crate::host::ending::guarded;
 use crate::host::session::Session;
 use crate::host::{engine, preflight};
 
@@ -85,37 +86,65 @@ pub fn compile(engine: &Engine, session: &Session, name: &str, text: &str) -> Re
     Ok(optimize(engine, ast))
 }
 
-/// Runs a script to its end.
+/// Runs a script to its end; `session.ended()` has the code of an `exit`.
 ///
 /// # Errors
 /// A report of what stopped it.
 pub fn run(session: &Arc<Session>, name: &str, text: &str) -> Result<(), Box<Report>> {
-    on_big_stack(|| {
-        let engine = Arc::new(engine(session));
+    run_in(session, engine, name, text)
+}
+
+/// As [`run`], in an engine that `make` makes of the session's.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_in(
+    session: &Arc<Session>,
+    make: impl FnOnce(&Arc<Session>) -> Engine + Send,
+    name: &str,
+    text: &str,
+) -> Result<(), Box<Report>> {
+    let outcome = on_big_stack(session, || {
+        let engine = Arc::new(make(session));
         session.set_engine(&engine);
         let ast = compile(&engine, session, name, text)?;
         let outcome = engine.run_ast_with_scope(&mut Scope::new(), &ast);
-        session.console().clear();
         outcome.map_err(|raised| Box::new(Report::new(&raised, name, &engine, session)))
-    })
+    });
+    match outcome {
+        Err(_) if session.ended().is_some() => Ok(()),
+        other => other,
+    }
 }
 
 /// Does work that runs scripts, on a thread with the stack that they need; a panic becomes a report.
 ///
 /// # Errors
-/// Those of the work, and `internal` for a panic.
-pub fn on_big_stack<T: Send>(work: impl FnOnce() -> Result<T, Box<Report>> + Send) -> Result<T, Box<Report>> {
-    let bug = |what: &str| {
-        let error = Error::new(Code::Internal, format!("{what}: this is a bug in saerun"));
-        Box::new(Report::bare(error.help("the message above says where it happened")))
-    };
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("script".to_string()).stack_size(STACK).spawn_scoped(scope, work);
-        match thread {
-            Ok(thread) => thread.join().unwrap_or_else(|_| Err(bug("a panic stopped the script"))),
+/// Those of the work, an interruption with its reason; `internal` for a panic.
+pub fn on_big_stack<T: Send>(
+    session: &Session,
+    work: impl FnOnce() -> Result<T, Box<Report>> + Send,
+) -> Result<T, Box<Report>> {
+    let guarded = || guarded(work).unwrap_or_else(|bug| Err(Box::new(session.report_bug(bug))));
+    let outcome = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("script".to_string()).stack_size(STACK);
+        match thread.spawn_scoped(scope, guarded) {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err(Box::new(session.report_bug(no_report())))),
             Err(error) => {
                 Err(Box::new(Report::bare(Error::new(Code::TooLarge, format!("no thread for the script: {error}")))))
             }
         }
+    });
+    session.console().clear();
+    outcome.map_err(|mut report| {
+        if report.error.code == Code::Interrupted {
+            report.error = session.why_stopped();
+        }
+        report
     })
+}
+
+/// A bug in the report of a bug.
+fn no_report() -> Error {
+    Error::new(Code::Internal, "this is a bug in saerun")
 }

@@ -1,9 +1,9 @@
 //! One run of one script: where it works, what it may change, what it remembers, what it leaves on record.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 
 use rhai::{Engine, NativeCallContext};
@@ -40,6 +40,10 @@ pub struct Setup {
     pub json: bool,
     /// Set to end the run soon: Ctrl-C.
     pub stop: Arc<AtomicBool>,
+    /// The exit code that the stop stands for, set before it; 0 counts as 130, that of Ctrl-C.
+    pub stop_code: Arc<AtomicUsize>,
+    /// Folders and files outside the project that scripts may read.
+    pub allow_read: Vec<PathBuf>,
 }
 
 /// A parameter's value from outside the script.
@@ -67,6 +71,9 @@ pub struct Session {
     /// The call that is being computed, not remembered, and since when.
     computing: Mutex<Option<(store::Key, Instant)>>,
     misuse: AtomicBool,
+    pub(super) stop_code: Arc<AtomicUsize>,
+    allow_read: Vec<PathBuf>,
+    pub(super) ended: OnceLock<u8>,
 }
 
 /// The session of the engine that makes this call, which is told where the call stands.
@@ -107,12 +114,20 @@ impl Session {
             engine: Mutex::new(Weak::new()),
             computing: Mutex::new(None),
             misuse: AtomicBool::new(false),
+            stop_code: setup.stop_code,
+            allow_read: setup.allow_read,
+            ended: OnceLock::new(),
         })
     }
 
     /// The project folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Folders and files outside the project that the script may read.
+    pub fn allow_read(&self) -> &[PathBuf] {
+        &self.allow_read
     }
 
     /// The script's file name without `.rhai`.
@@ -305,7 +320,11 @@ impl Session {
 
     /// The exit code that a failure of this run stands for.
     pub fn exit_code(&self, error: &Error) -> u8 {
-        if self.misuse.load(Ordering::Relaxed) { 2 } else { error.code.exit_code() }
+        match error.code {
+            _ if self.misuse.load(Ordering::Relaxed) => 2,
+            Code::Interrupted => self.stopped_code(),
+            code => code.exit_code(),
+        }
     }
 
     /// Keeps the text of a source file, for reports and digests; `name` is its path inside the project.
@@ -344,26 +363,5 @@ impl Session {
     /// The running engine, for calling closures from within the core.
     pub fn engine(&self) -> Option<Arc<Engine>> {
         locked(&self.engine).upgrade()
-    }
-
-    /// A path that a script names, inside the project; the file need not exist.
-    ///
-    /// # Errors
-    /// `outside-project` when it leads out of the project, by `..`, from the root, or through a link.
-    pub fn inside(&self, path: &str) -> Result<PathBuf> {
-        let outside = || {
-            Error::new(Code::OutsideProject, format!("`{path}` leads outside the project"))
-                .fact("expected", "a path relative to the project, without `..`")
-                .fact("given", path)
-        };
-        let relative = Path::new(path);
-        let plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
-        if path.is_empty() || relative.is_absolute() || !relative.components().all(plain) {
-            return Err(outside());
-        }
-        let full = self.root.join(relative);
-        let root = self.root.canonicalize().map_err(|_| outside())?;
-        let existing = full.ancestors().find_map(|part| part.canonicalize().ok());
-        if existing.is_some_and(|real| real.starts_with(&root)) { Ok(full) } else { Err(outside()) }
     }
 }

@@ -12,6 +12,7 @@ use super::transformer::{Parameters, Role, Then, forward, initial};
 use super::weights::Weights;
 use crate::corpus::{Corpus, Tokenizer};
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::ops::adam_w::AdamW;
 use crate::ops::cross_entropy::NO_TARGET;
 use crate::ops::muon::Muon;
@@ -151,7 +152,7 @@ impl State {
 /// a saved and loaded model is the trained one.
 ///
 /// # Errors
-/// `out-of-range` for sizes that make no transformer or a corpus that is too small, `diverged`, `interrupted`.
+/// `out-of-range` for sizes that make no transformer or a corpus that is too small, `too-large`, `diverged`, `interrupted`.
 pub fn train(
     corpus: &Corpus,
     options: &TrainOptions,
@@ -181,6 +182,7 @@ pub fn train(
             .fact("batch_size", options.batch_size)
             .fact("n_ctx", options.n_ctx));
     }
+    check_memory(options)?;
     monitor.update("tokenizer", 0, 1, "");
     let tokenizer = Tokenizer::train(corpus, options.d_vocab)?;
     let stream = tokenizer.stream(corpus)?;
@@ -205,7 +207,12 @@ pub fn train(
     });
 
     while state.step < steps {
-        monitor.check()?;
+        if monitor.stopped() {
+            if checkpoint.keeps() {
+                checkpoint.save(&state.to_bytes()?)?;
+            }
+            monitor.check()?;
+        }
         let lr = options.lr * rate(state.step, steps);
         let loss = step(&config, &shapes, &roles, &mut state, &data, contexts_a_step, lr, options)?;
         if !loss.is_finite() {
@@ -233,6 +240,18 @@ pub fn train(
         Ok(Tensor::from_vec(rounded, shape.as_slice(), &Device::Cpu)?)
     })?;
     Ok(TargetModel::new("trained".to_string(), config, Weights::of(&parameters)?, tokenizer, state.history))
+}
+
+/// Refuses a training that would not fit into memory: parameters, moments, gradients and a checkpoint, and what the backward
+/// pass keeps of each token.
+fn check_memory(options: &TrainOptions) -> Result<()> {
+    let [layers, d, heads, mlp] = [options.n_layers, options.d_model, options.n_heads, options.d_mlp].map(|n| n as f64);
+    let [n_ctx, d_vocab, batch] = [options.n_ctx, options.d_vocab, options.batch_size].map(|n| n as f64);
+    let parameters = layers * (4.0 * d * d + 2.0 * d * mlp) + d * (2.0 * d_vocab + n_ctx);
+    let kept = batch * layers * (12.0 * d + 6.0 * mlp + 4.0 * heads * n_ctx);
+    // A float too large for an integer becomes the largest.
+    let needed = (4.0 * (8.0 * parameters + kept)) as u64;
+    memory::check("the training", needed, "try a smaller `d_model`, fewer layers or a smaller `batch_size`")
 }
 
 /// The share of the highest learning rate at a step.

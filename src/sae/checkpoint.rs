@@ -69,7 +69,7 @@ pub fn to_bytes(weights: &Weights, progress: &Progress, key: &str) -> Result<Vec
 }
 
 /// Bytes of the weights and their moments.
-pub fn state_bytes(d_in: usize, d_sae: usize) -> usize {
+fn state_bytes(d_in: usize, d_sae: usize) -> usize {
     4 * 3 * (2 * d_in * d_sae + d_in + 3 * d_sae)
 }
 

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::architecture::Architecture;
-use super::checkpoint::{Progress, State, from_bytes, state_bytes, to_bytes};
+use super::checkpoint::{Progress, State, from_bytes, to_bytes};
 use super::engine::{Engine, Measured, Way};
 use super::init::begin;
 use super::options::{Dead, DecoderNorm, TrainOptions};
@@ -352,18 +352,20 @@ fn training_key(activations: &Activations, options: &TrainOptions, regularizer: 
     Ok(blake3::hash(parts.to_string().as_bytes()).to_hex().to_string())
 }
 
-/// Refuses a training that would not fit into the memory that is free now.
+/// Refuses a training that would not fit into the memory that is free now. In floats, as products of sizes out of a script
+/// may be larger than any integer.
 fn check_memory(d_in: usize, options: &TrainOptions, penalized: bool, keeps: bool) -> Result<()> {
-    let state = state_bytes(d_in, options.d_sae) as u64;
-    let penalty = if penalized { state * 2 / 3 } else { 0 };
-    let saved = if keeps { state } else { 0 };
-    let batch = 16 * (options.batch_size * d_in) as u64;
+    let [d_in, d_sae, batch] = [d_in, options.d_sae, options.batch_size].map(|n| n as f64);
+    let state = 4.0 * 3.0 * (2.0 * d_in * d_sae + d_in + 3.0 * d_sae);
+    let penalty = if penalized { state * 2.0 / 3.0 } else { 0.0 };
+    let saved = if keeps { state } else { 0.0 };
     // Ghost gradients hold every pair of token and dead latent, twice; other rules hold the residuals of their reconstructions.
-    let pairs = if options.dead()? == Dead::Ghost { 28 * (options.batch_size * options.d_sae) as u64 } else { 0 };
+    let pairs = if options.dead()? == Dead::Ghost { 28.0 * batch * d_sae } else { 0.0 };
     let nested =
         if options.architecture == Architecture::MatryoshkaBatchTopK.name() { options.widths().len() } else { 1 };
-    let norms = if options.decoder_norm == DecoderNorm::Free { 4 * options.d_sae as u64 } else { 0 };
-    let nested = 4 * (nested * options.batch_size * d_in) as u64;
-    let needed = state + penalty + saved + batch + norms + pairs + nested + (64 << 20);
-    memory::check("the training", needed, "try a smaller `d_sae` or `batch_size`")
+    let norms = if options.decoder_norm == DecoderNorm::Free { 4.0 * d_sae } else { 0.0 };
+    let rows = (16.0 + 4.0 * nested as f64) * batch * d_in;
+    // A float too large for an integer becomes the largest.
+    let needed = (state + penalty + saved + rows + norms + pairs) as u64;
+    memory::check("the training", needed.saturating_add(64 << 20), "try a smaller `d_sae` or `batch_size`")
 }

@@ -58,13 +58,36 @@ pub fn append_to(path: &Path) -> Result<fs::File> {
     fs::OpenOptions::new().create(true).append(true).open(path).map_err(|error| write_failed(path, error))
 }
 
-/// Replaces the folder `dir` by one that holds exactly `files` (names without separators, and their bytes).
+/// What the folders of models and SAEs hold, in any of the formats that are written.
+const SAVED: [&str; 7] = [
+    "cfg.json",
+    "config.json",
+    "model.safetensors",
+    "sae.safetensors",
+    "sae_weights.safetensors",
+    "saerun.json",
+    "tokenizer.json",
+];
+
+/// Replaces the folder `dir` by one that holds exactly `files` (names without separators, and their bytes). A folder that
+/// holds anything but such files is not replaced: it would be lost.
 ///
 /// # Errors
 /// `write-failed`, and the folder is what it was; `outside-project` for a name that is not a plain file name.
 pub fn write_dir_atomic(dir: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     for (name, _) in files {
         check_file_name(name)?;
+    }
+    let ours = |item: &fs::DirEntry| {
+        let name = item.file_name();
+        let known = files.iter().map(|(name, _)| name.as_str()).chain(SAVED).any(|known| name == known);
+        known && item.file_type().is_ok_and(|kind| kind.is_file())
+    };
+    if let Some(other) = dir.read_dir().into_iter().flatten().flatten().find(|item| !ours(item)) {
+        let name = other.file_name().to_string_lossy().into_owned();
+        return Err(Error::new(Code::WriteFailed, format!("`{}` holds more than a saved folder does", dir.display()))
+            .fact("such as", name)
+            .help("name a new folder: this one would be replaced with all that it holds"));
     }
     let parent = parent_of(dir)?;
     let fresh = temporary_dir(parent)?;
@@ -162,6 +185,12 @@ fn check_file_name(name: &str) -> Result<()> {
 
 /// An operating system's refusal to write `path`, as an error of the crate.
 fn write_failed(path: &Path, error: std::io::Error) -> Error {
-    let error = Error::new(Code::WriteFailed, format!("cannot write `{}`", path.display())).fact("reason", &error);
-    error.help("check the free space and the permissions of the folder")
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let help = match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => {
+            "free some space and run again: finished steps are remembered, and committed results are what they were"
+        }
+        _ => "check the free space and the permissions of the folder",
+    };
+    Error::new(Code::WriteFailed, format!("cannot write `{}`", path.display())).fact("reason", &error).help(help)
 }

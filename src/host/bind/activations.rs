@@ -61,7 +61,7 @@ pub mod activations {
     #[rhai_fn(return_raw)]
     pub fn load(ctx: NativeCallContext, path: &str) -> Raised<Activations> {
         let session = session(&ctx);
-        let loaded = Core::open(&session.inside(path).at(&ctx)?, None, Box::new(|| Ok(()))).at(&ctx)?;
+        let loaded = Core::open(&session.readable(path).at(&ctx)?, None, Box::new(|| Ok(()))).at(&ctx)?;
         session.record_input(path, loaded.digest().at(&ctx)?);
         Ok(loaded)
     }
@@ -71,7 +71,7 @@ pub mod activations {
     /// * `a`: the activations.
     /// * `path`: where, inside the project.
     ///
-    /// Errors: `outside-project`, `write-failed`.
+    /// Errors: `outside-project`, `write-failed`, also for a file that holds something else.
     ///
     /// ```rhai
     /// activations::from_tensor(tensor::eye(3)).save("rows.safetensors");
@@ -79,8 +79,13 @@ pub mod activations {
     /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn save(ctx: NativeCallContext, a: &mut Activations, path: &str) -> Raised<()> {
-        let path = session(&ctx).inside(path).at(&ctx)?;
-        store::write_atomic(&path, &a.to_bytes().at(&ctx)?).at(&ctx)
+        let full = session(&ctx).writable(path).at(&ctx)?;
+        // Whatever its ending, the file of an earlier run may be replaced; any other file would be lost.
+        if full.exists() && Core::open(&full, None, Box::new(|| Ok(()))).is_err() {
+            let error = Error::new(Code::WriteFailed, format!("`{path}` is there and holds no activations"));
+            return Err(error.help("name a new file: this one would be replaced")).at(&ctx);
+        }
+        store::write_atomic(&full, &a.to_bytes().at(&ctx)?).at(&ctx)
     }
 
     /// How many rows, and how long they are.

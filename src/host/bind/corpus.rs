@@ -36,7 +36,7 @@ fn load_corpus(session: &Session, name_or_path: &str) -> Result<Core> {
         session.record_input(&format!("corpus {name_or_path}"), corpus.digest());
         return Ok(corpus);
     }
-    let corpus = Core::load_with(&session.inside(name_or_path)?, &parquet)?;
+    let corpus = Core::load_with(&session.readable(name_or_path)?, &parquet)?;
     session.record_input(name_or_path, corpus.digest());
     Ok(corpus)
 }

@@ -217,6 +217,48 @@ pub mod language {
         error.help.clone().map_or(Dynamic::UNIT, Dynamic::from)
     }
 
+    /// Ends the script here, as its last line would: results and lock are written.
+    ///
+    /// ```rhai
+    /// exit();
+    /// assert(false);
+    /// ```
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit_well(ctx: NativeCallContext) -> Raised<()> {
+        exit(ctx, 0)
+    }
+
+    /// Ends the script here with an exit code of its own; results and lock are written.
+    ///
+    /// * `code`: 0 to 63; others mean something else to saerun or to the system.
+    ///
+    /// Errors: `out-of-range`.
+    ///
+    /// ```rhai
+    /// let code = "";
+    /// try { exit(130) } catch (e) { code = e.code; }
+    /// assert_eq(code, "out-of-range");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn exit(ctx: NativeCallContext, code: INT) -> Raised<()> {
+        session(&ctx).end(code).at(&ctx)?;
+        Err(Box::new(rhai::EvalAltResult::Exit(Dynamic::UNIT, ctx.call_position())))
+    }
+
+    /// Refuses to tell the time: a script depends on no clock.
+    ///
+    /// Errors: `unsupported`, always.
+    ///
+    /// ```rhai
+    /// let code = "";
+    /// try { timestamp() } catch (e) { code = e.code; }
+    /// assert_eq(code, "unsupported");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn timestamp(ctx: NativeCallContext) -> Raised<()> {
+        Err(Error::new(Code::Unsupported, "`timestamp` is not available: a script depends on no clock")).at(&ctx)
+    }
+
     /// Refuses to wait: a script depends on no clock.
     ///
     /// * `seconds`: not used.

@@ -158,7 +158,7 @@ pub mod model {
     /// `tokenizer.json`.
     ///
     /// * `model`: the model.
-    /// * `dir`: a folder of the project, replaced when it is there.
+    /// * `dir`: a folder of the project; one that `save` wrote is replaced, one that holds anything else is not.
     /// * `options`: `ce_loss`: the held-out cross-entropy to keep in its configuration.
     ///
     /// Errors: `outside-project`, `write-failed`.
@@ -173,14 +173,14 @@ pub mod model {
         let ce_loss: Option<f64> = options.take_native("ce_loss").at(&ctx)?;
         options.finish().at(&ctx)?;
         let model = ce_loss.map_or_else(|| model.clone(), |loss| model.with_ce_loss(loss));
-        let dir = session(&ctx).inside(dir).at(&ctx)?;
+        let dir = session(&ctx).writable(dir).at(&ctx)?;
         store::write_dir_atomic(&dir, &files::to_files(&model).at(&ctx)?).at(&ctx)
     }
 
     /// Writes the model as a folder, as it is.
     ///
     /// * `model`: the model.
-    /// * `dir`: a folder of the project, replaced when it is there.
+    /// * `dir`: a folder of the project; one that `save` wrote is replaced, one that holds anything else is not.
     ///
     /// ```rhai
     /// model::load("prose-1l").save("same");

@@ -14,6 +14,7 @@ use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
 use crate::host::session::session;
 use crate::host::value::{to_script, values};
+use crate::memory;
 use crate::regularizer::Regularizer;
 use crate::report::table::{Table, Value};
 use crate::sae::format::{self, Format, sae_lens};
@@ -197,7 +198,7 @@ pub mod sae {
     #[rhai_fn(return_raw)]
     pub fn load(ctx: NativeCallContext, path: &str) -> Raised<Sae> {
         let session = session(&ctx);
-        let loaded = Sae::new(format::load(&session.inside(path).at(&ctx)?).at(&ctx)?).at(&ctx)?;
+        let loaded = Sae::new(format::load(&session.readable(path).at(&ctx)?).at(&ctx)?).at(&ctx)?;
         session.record_input(path, &loaded.digest);
         Ok(loaded)
     }
@@ -205,7 +206,7 @@ pub mod sae {
     /// Writes the SAE as a SAELens 6 folder.
     ///
     /// * `s`: the SAE.
-    /// * `dir`: a folder of the project, replaced when it is there.
+    /// * `dir`: a folder of the project; one that `save` wrote is replaced, one that holds anything else is not.
     ///
     /// ```rhai
     /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
@@ -220,7 +221,7 @@ pub mod sae {
     /// Writes the SAE as a folder that another tool loads.
     ///
     /// * `s`: the SAE.
-    /// * `dir`: a folder of the project, replaced when it is there.
+    /// * `dir`: a folder of the project; one that `save` wrote is replaced, one that holds anything else is not.
     /// * `options`: `format` `"sae_lens"` (version 6), or `"sparsify"`, which holds top-k SAEs only.
     ///
     /// Errors: `outside-project`, `write-failed`, `unknown-name` for a format, `unsupported` where it cannot hold the SAE.
@@ -237,7 +238,7 @@ pub mod sae {
         let format: Option<rhai::ImmutableString> = options.take_native("format").at(&ctx)?;
         options.finish().at(&ctx)?;
         let format = format.map_or(Ok(Format::SaeLens), |name| Format::written(&name)).at(&ctx)?;
-        let dir = session(&ctx).inside(dir).at(&ctx)?;
+        let dir = session(&ctx).writable(dir).at(&ctx)?;
         store::write_dir_atomic(&dir, &format::to_files(&s.core, format).at(&ctx)?).at(&ctx)
     }
 
@@ -322,7 +323,10 @@ pub mod sae {
     /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn encode(ctx: NativeCallContext, s: &mut Sae, x: Tensor) -> Raised<Tensor> {
-        let codes = core::encode(&s.core, &rows_of(&x, s.core.config.d_in).at(&ctx)?).at(&ctx)?;
+        let rows = rows_of(&x, s.core.config.d_in).at(&ctx)?;
+        let shape = [rows.len() / s.core.config.d_in, s.core.config.d_sae];
+        memory::check_shape("the codes", &shape, "encode fewer rows at a time").at(&ctx)?;
+        let codes = core::encode(&s.core, &rows).at(&ctx)?;
         to_tensor(codes.to_dense(), s.core.config.d_sae).at(&ctx)
     }
 

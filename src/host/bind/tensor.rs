@@ -11,10 +11,8 @@ use crate::host::raise::{At, Raised, count, numbers, wrong_type};
 use crate::host::session::session;
 use crate::host::tensor_file;
 use crate::host::value::{nested, values};
+use crate::memory;
 use crate::rng::Rng;
-
-/// The most elements a tensor made by a script may have: 16 GiB of f32.
-const LARGEST: usize = 1 << 32;
 
 /// Registers the namespace and the type.
 pub fn register(engine: &mut Engine) {
@@ -36,11 +34,13 @@ fn shape_of(shape: &Array) -> Result<Vec<usize>> {
         Err(_) => Err(wrong_type("a length in the shape", "an int", value)),
     };
     let dims: Vec<usize> = shape.iter().map(one).collect::<Result<_>>()?;
-    let size = dims.iter().try_fold(1usize, |size, d| size.checked_mul(*d)).filter(|size| *size <= LARGEST);
-    size.map(|_| dims).ok_or_else(|| {
-        Error::new(Code::TooLarge, "the tensor would be too large")
-            .fact("expected", format!("at most {LARGEST} elements"))
-    })
+    room(&dims)?;
+    Ok(dims)
+}
+
+/// Refuses a tensor of this shape that does not fit into memory.
+pub(super) fn room(shape: &[usize]) -> Result<()> {
+    memory::check_shape("the tensor", shape, "try a smaller shape, or work in parts")
 }
 
 /// A tensor of these values.
@@ -250,7 +250,7 @@ pub mod tensor {
         let mut options = Options::new("tensor::load", options);
         let name = options.take_native::<rhai::ImmutableString>("name").at(&ctx)?;
         options.finish().at(&ctx)?;
-        let full = session(&ctx).inside(path).at(&ctx)?;
+        let full = session(&ctx).readable(path).at(&ctx)?;
         let tensor = tensor_file::read(&full, path, name.as_deref()).at(&ctx)?;
         session(&ctx).record_file(path, &full).at(&ctx)?;
         Ok(tensor)
@@ -287,7 +287,7 @@ pub mod tensor {
         let mut options = Options::new("Tensor.save", options);
         let name = options.take_native::<rhai::ImmutableString>("name").at(&ctx)?;
         options.finish().at(&ctx)?;
-        let full = session(&ctx).inside(path).at(&ctx)?;
+        let full = session(&ctx).writable(path).at(&ctx)?;
         tensor_file::write(&full, path, name.as_deref().unwrap_or("tensor"), tensor).at(&ctx)
     }
 
@@ -356,6 +356,7 @@ pub mod tensor {
         };
         let indices: Vec<u32> = indices.iter().map(one).collect::<Result<_>>().at(&ctx)?;
         let n = indices.len();
+        room(&[&[n], &tensor.dims()[1..]].concat()).at(&ctx)?;
         let indices = candle_core::Tensor::from_vec(indices, n, &Device::Cpu).at(&ctx)?;
         tensor.contiguous().and_then(|t| t.index_select(&indices, 0)).at(&ctx)
     }
@@ -367,6 +368,8 @@ pub mod tensor {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn to_array(ctx: NativeCallContext, tensor: &mut Tensor) -> Raised<Dynamic> {
+        let bytes = size_of::<Dynamic>() * tensor.elem_count();
+        memory::check("the array", bytes as u64, "work on the Tensor, or on some of its rows").at(&ctx)?;
         Ok(nested(&values(tensor).at(&ctx)?, tensor.dims()))
     }
 

@@ -5,6 +5,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, FLOAT, FuncRegistration, INT, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
+use crate::host::bind::tensor::room;
 use crate::host::raise::{At, Raised, count, wrong_type};
 use crate::host::value::values;
 
@@ -24,6 +25,15 @@ pub fn module() -> Module {
 /// A tensor without dimensions, to broadcast.
 fn scalar(x: f64) -> candle_core::Result<T> {
     T::from_vec(vec![x as f32], &[] as &[usize], &Device::Cpu)
+}
+
+/// The result of an operator, when it fits into memory.
+fn broadcast(op: Binary, a: &T, b: &T) -> Result<T> {
+    let (longer, shorter) = if a.rank() < b.rank() { (b.dims(), a.dims()) } else { (a.dims(), b.dims()) };
+    let mut shape = longer.to_vec();
+    shape.iter_mut().rev().zip(shorter.iter().rev()).for_each(|(n, m)| *n = (*n).max(*m));
+    room(&shape)?;
+    Ok(op(a, b)?)
 }
 
 /// A registration with its documentation: `what`, then an example that must hold.
@@ -64,18 +74,19 @@ fn operators(module: &mut Module) {
         let what = format!("{what}; a number serves for a tensor.");
         let doc =
             |a: &str, b: &str| documented(name, &[&format!("a: {a}"), &format!("b: {b}"), "Tensor"], &what, holds);
-        doc("Tensor", "Tensor").set_into_module(module, move |ctx: NativeCallContext, a: T, b: T| op(&a, &b).at(&ctx));
+        doc("Tensor", "Tensor")
+            .set_into_module(module, move |ctx: NativeCallContext, a: T, b: T| broadcast(op, &a, &b).at(&ctx));
         doc("Tensor", "float").set_into_module(module, move |ctx: NativeCallContext, a: T, b: FLOAT| {
-            scalar(b).and_then(|b| op(&a, &b)).at(&ctx)
+            scalar(b).map_err(Error::from).and_then(|b| broadcast(op, &a, &b)).at(&ctx)
         });
         doc("Tensor", "int").set_into_module(module, move |ctx: NativeCallContext, a: T, b: INT| {
-            scalar(b as f64).and_then(|b| op(&a, &b)).at(&ctx)
+            scalar(b as f64).map_err(Error::from).and_then(|b| broadcast(op, &a, &b)).at(&ctx)
         });
         doc("float", "Tensor").set_into_module(module, move |ctx: NativeCallContext, a: FLOAT, b: T| {
-            scalar(a).and_then(|a| op(&a, &b)).at(&ctx)
+            scalar(a).map_err(Error::from).and_then(|a| broadcast(op, &a, &b)).at(&ctx)
         });
         doc("int", "Tensor").set_into_module(module, move |ctx: NativeCallContext, a: INT, b: T| {
-            scalar(a as f64).and_then(|a| op(&a, &b)).at(&ctx)
+            scalar(a as f64).map_err(Error::from).and_then(|a| broadcast(op, &a, &b)).at(&ctx)
         });
     }
     documented("-", &["a: Tensor", "Tensor"], "Negates elementwise.", "assert_eq((-tensor::ones([1])).item(), -1.0);")
@@ -110,7 +121,10 @@ fn elementwise(module: &mut Module) {
     for (name, op, what, x, y) in table {
         let holds = format!("assert_eq(tensor::from_values([{x:?}]).{name}().item(), {y:?});");
         documented(name, &["tensor: Tensor", "Tensor"], &format!("Takes the {what} of every element."), &holds)
-            .set_into_module(module, move |ctx: NativeCallContext, tensor: T| op(&tensor).at(&ctx));
+            .set_into_module(module, move |ctx: NativeCallContext, tensor: T| {
+                room(tensor.dims()).at(&ctx)?;
+                op(&tensor).at(&ctx)
+            });
     }
 }
 
@@ -188,6 +202,9 @@ mod math {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn matmul(ctx: NativeCallContext, tensor: &mut Tensor, other: Tensor) -> Raised<Tensor> {
+        if let ([batch @ .., n, _], [.., m]) = (tensor.dims(), other.dims()) {
+            room(&[batch, &[*n, *m]].concat()).at(&ctx)?;
+        }
         tensor.contiguous().and_then(|a| a.matmul(&other.contiguous()?)).at(&ctx)
     }
 

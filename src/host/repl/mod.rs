@@ -213,7 +213,7 @@ impl Repl {
         let file = !name.starts_with("input ");
         self.begin(file)?;
         let (session, engine) = (&self.session, &self.engine);
-        let played = run::on_big_stack(|| {
+        let played = run::on_big_stack(session, || {
             let ast = run::parse_with(engine, session, &scope, name, text)?;
             preflight::check(engine, session, &ast)?;
             let (outcome, imports) = evaluate(engine, &mut scope, &ast);

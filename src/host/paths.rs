@@ -1,0 +1,90 @@
+//! Where a script may read and write: inside its project, and reading also what `--allow-read` names.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::{Code, Error, Result};
+use crate::host::session::Session;
+
+impl Session {
+    /// A path that a script names, inside the project; the file need not exist.
+    ///
+    /// # Errors
+    /// `outside-project` when it leads out of the project, by `..`, from the root, or through a link.
+    pub fn inside(&self, path: &str) -> Result<PathBuf> {
+        let relative = Path::new(path);
+        let plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+        if path.is_empty() || relative.is_absolute() || !relative.components().all(plain) {
+            return Err(outside(path));
+        }
+        let full = self.root().join(relative);
+        let root = self.root().canonicalize().map_err(|_| outside(path))?;
+        let existing = full.ancestors().find_map(|part| part.canonicalize().ok());
+        // A link to what is not there yet would be followed by whoever writes or reads it.
+        let dangling = full.is_symlink() && !full.exists();
+        if !dangling && existing.is_some_and(|real| real.starts_with(&root)) { Ok(full) } else { Err(outside(path)) }
+    }
+
+    /// A path that a script reads: inside the project, or inside a folder that the user allowed. A folder must not hold
+    /// links that lead elsewhere.
+    ///
+    /// # Errors
+    /// `outside-project`, with the option that allows it.
+    pub fn readable(&self, path: &str) -> Result<PathBuf> {
+        let full = self.inside(path).or_else(|error| {
+            let full = self.root().join(path);
+            let help = format!("`--allow-read {}` allows it", full.parent().unwrap_or(&full).display());
+            if !path.is_empty() && self.allowed(&full) { Ok(full) } else { Err(error.help(help)) }
+        })?;
+        let entries = full.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+        match entries.filter(|entry| entry.is_symlink()).find(|link| !self.allowed(link)) {
+            Some(link) => Err(outside(&link.strip_prefix(self.root()).unwrap_or(&link).to_string_lossy())),
+            None => Ok(full),
+        }
+    }
+
+    /// Whether what is at a path lies in the project or in a folder that the user allowed, links followed.
+    fn allowed(&self, full: &Path) -> bool {
+        let real = full.canonicalize();
+        let within = |folder: &PathBuf| {
+            folder.canonicalize().is_ok_and(|folder| real.as_ref().is_ok_and(|real| real.starts_with(folder)))
+        };
+        within(&self.root().to_path_buf()) || self.allow_read().iter().any(within)
+    }
+
+    /// A path that a script writes with one of the explicit `save` functions: inside the project, not hidden, and not among
+    /// the results of another script, which would no longer match their lock.
+    ///
+    /// # Errors
+    /// `outside-project`.
+    pub fn writable(&self, path: &str) -> Result<PathBuf> {
+        let full = self.inside(path)?;
+        let hidden = |part: Component| matches!(part, Component::Normal(name) if name.as_encoded_bytes()[0] == b'.');
+        if Path::new(path).components().any(hidden) {
+            return Err(Error::new(Code::OutsideProject, format!("`{path}` is hidden"))
+                .help("name a folder without a dot: hidden ones belong to other tools"));
+        }
+        let real = |path: &Path| {
+            path.ancestors().find_map(|part| {
+                let rest = path.strip_prefix(part).ok()?;
+                Some(part.canonicalize().ok()?.join(rest))
+            })
+        };
+        let (place, own) = (real(&full), real(self.results().dir()));
+        let results = real(&self.root().join("results"));
+        let among = |folder: &Option<PathBuf>| {
+            folder.as_ref().is_some_and(|folder| place.as_ref().is_some_and(|place| place.starts_with(folder)))
+        };
+        if place == real(self.root()) || place == results || place == own || (among(&results) && !among(&own)) {
+            return Err(Error::new(Code::OutsideProject, format!("a script does not write to `{path}`"))
+                .fact("expected", "a path of its own in the project, such as `saes/one`")
+                .help("results go to the folder of their own script"));
+        }
+        Ok(full)
+    }
+}
+
+fn outside(path: &str) -> Error {
+    Error::new(Code::OutsideProject, format!("`{path}` leads outside the project"))
+        .fact("expected", "a path relative to the project, without `..`")
+        .fact("given", path)
+}
