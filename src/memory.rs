@@ -99,7 +99,7 @@ fn mib(bytes: u64) -> String {
 }
 
 /// Bytes that the system says are available, where it says so: of the machine, or of what it gives to this job.
-fn available() -> Option<u64> {
+pub fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let machine = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)?;

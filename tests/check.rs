@@ -206,3 +206,59 @@ fn a_finding_as_json_has_every_field() {
         \"file\":\"a.rhai\",\"help\":null,\"line\":3,\"severity\":\"error\",\"what\":\"`../b` leads outside the project\"}";
     assert_eq!(json, [wanted]);
 }
+
+/// `saerun` in a folder.
+fn saerun(folder: &Path, arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_saerun"));
+    command.current_dir(folder).env("NO_COLOR", "1").args(arguments).output().expect("saerun")
+}
+
+#[test]
+fn a_new_project_is_clean_and_runs_at_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    assert!(saerun(folder.path(), &["new", "mine"]).status.success());
+    let project = folder.path().join("mine");
+    let check = saerun(&project, &["check", "scripts", "--deny-warnings"]);
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
+    let run = saerun(&project, &["scripts/mine.rhai", "--quiet"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    for file in ["scores.csv", "nn_cosine.svg", "run.yaml"] {
+        assert!(project.join("results/mine").join(file).is_file(), "{file}");
+    }
+    assert!(fs::read_to_string(project.join(".gitignore")).expect("a list").contains(".saerun"));
+    assert_eq!(saerun(folder.path(), &["new", "mine"]).status.code(), Some(2), "never overwritten");
+    // A cache that somebody changed is said to be so.
+    assert!(saerun(&project, &["doctor"]).status.success());
+    let mut trained = fs::read_dir(project.join(".saerun/cache/sae.train")).expect("a training");
+    let entry = trained.next().expect("an entry").expect("an entry").path();
+    fs::write(entry.join("cfg.json"), "{}").expect("a change");
+    let doctor = saerun(&project, &["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(doctor.status.code() == Some(1) && said.contains("1 DAMAGED"), "{said}");
+}
+
+#[test]
+fn manual_pages_and_completions_know_every_verb() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path();
+    let help = saerun(root, &["--help"]).stdout;
+    let help = String::from_utf8_lossy(&help).into_owned();
+    let verbs = help.split("Commands:").nth(1).expect("verbs").split("\n\n").next().expect("a list");
+    let verbs: Vec<&str> = verbs
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|verb| *verb != "help")
+        .collect();
+    assert!(verbs.len() > 8 && verbs.contains(&"check"), "{verbs:?}");
+    assert!(saerun(root, &["man", "--dir", "man"]).status.success());
+    for verb in &verbs {
+        assert!(root.join("man").join(format!("saerun-{verb}.1")).is_file(), "{verb}");
+    }
+    assert!(String::from_utf8_lossy(&saerun(root, &["man"]).stdout).contains(".TH saerun 1"));
+    for shell in ["bash", "zsh", "fish"] {
+        let text = saerun(root, &["completions", shell]).stdout;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(verbs.iter().all(|verb| text.contains(verb)), "{shell}");
+    }
+}

@@ -3,14 +3,18 @@
 mod cell;
 mod check;
 mod clean;
+mod completions;
 mod convert;
 mod diff;
 mod doc;
+mod doctor;
 mod grid;
 pub mod index;
 mod limits;
 mod list;
+mod man;
 mod memory;
+mod new;
 mod params;
 mod repl;
 mod report;
@@ -48,6 +52,7 @@ Examples:
   saerun scripts/peaks.rhai --set tokens=5_000_000
   saerun watch scripts/peaks.rhai               run it again whenever it is saved
   saerun repl scripts/peaks.rhai                run it, then look into its values at a prompt
+  saerun check scripts                          find mistakes without running
   saerun doc geometry::peaks                    what a function does
   saerun convert downloads/topk saes/topk       an SAE of another tool, as a SAELens folder
   saerun verify results/peaks                   run again from the lock, and compare every byte
@@ -107,6 +112,14 @@ enum Verb {
     Diff(diff::Arguments),
     /// Remove remembered results (.saerun/cache), which scripts compute again, or run records
     Clean(clean::Arguments),
+    /// Begin a project, or a script, that runs at once
+    New(new::Arguments),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::Arguments),
+    /// Print the manual page, or write one for each verb
+    Man(man::Arguments),
+    /// Say what this machine and this project offer, and whether anything is broken
+    Doctor(doctor::Arguments),
 }
 
 /// Reads the command line, does what it says, and gives the exit code. A bug becomes a report.
@@ -149,6 +162,10 @@ fn what_it_says() -> u8 {
         (Some(Verb::Show(arguments)), _) => show::show(&arguments),
         (Some(Verb::Diff(arguments)), _) => diff::diff(&arguments),
         (Some(Verb::Clean(arguments)), _) => clean::clean(&arguments),
+        (Some(Verb::New(arguments)), _) => new::new(&arguments),
+        (Some(Verb::Completions(arguments)), _) => completions::completions(&arguments),
+        (Some(Verb::Man(arguments)), _) => man::man(&arguments),
+        (Some(Verb::Doctor(arguments)), _) => doctor::doctor(&arguments),
         (None, None) => {
             Err(Failure::usage(Error::new(crate::error::Code::Failed, "which script?").help("saerun --help")))
         }

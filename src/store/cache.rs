@@ -167,6 +167,6 @@ pub fn clean_but(root: &Path, dry: bool, spared: &dyn Fn(&str, &fs::Metadata) ->
     Ok(given_back)
 }
 
-fn is_digest(name: &str) -> bool {
+pub(super) fn is_digest(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|c| c.is_ascii_hexdigit())
 }

@@ -50,26 +50,9 @@ impl Entry {
     /// Reads the entry in `dir` and checks it: the manifest, this key, every file's size, every smaller file's hash.
     /// The error says in a few words what is wrong.
     pub(super) fn open(dir: &Path, key: &Key) -> std::result::Result<Entry, String> {
-        let text = fs::read(dir.join(MANIFEST)).map_err(|_| "its manifest cannot be read".to_string())?;
-        let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| "its manifest is broken".to_string())?;
+        let (manifest, verified) = read(dir)?;
         if manifest.key != key.to_json() {
             return Err("its manifest names another key".to_string());
-        }
-        let mut verified = BTreeSet::new();
-        for (name, file) in &manifest.files {
-            check_file_name(name).map_err(|_| "its manifest names a strange file".to_string())?;
-            let path = dir.join(name);
-            let bytes = fs::metadata(&path).map_err(|_| format!("`{name}` is missing"))?.len();
-            if bytes != file.bytes {
-                return Err(format!("`{name}` has {bytes} bytes instead of {}", file.bytes));
-            }
-            if bytes < HASH_LATER {
-                let hash = hash_file(&path).map_err(|_| format!("`{name}` cannot be read"))?;
-                if hash != file.blake3 {
-                    return Err(format!("the content of `{name}` has changed"));
-                }
-                verified.insert(name.clone());
-            }
         }
         Ok(Entry::new(dir, manifest.files, verified))
     }
@@ -152,6 +135,35 @@ impl Entry {
         }
         Ok(path)
     }
+}
+
+/// The manifest of a folder, once its files are what it says: every file's size, every smaller file's hash. With it, which
+/// files were hashed.
+fn read(dir: &Path) -> std::result::Result<(Manifest, BTreeSet<String>), String> {
+    let text = fs::read(dir.join(MANIFEST)).map_err(|_| "its manifest cannot be read".to_string())?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| "its manifest is broken".to_string())?;
+    let mut verified = BTreeSet::new();
+    for (name, file) in &manifest.files {
+        check_file_name(name).map_err(|_| "its manifest names a strange file".to_string())?;
+        let path = dir.join(name);
+        let bytes = fs::metadata(&path).map_err(|_| format!("`{name}` is missing"))?.len();
+        if bytes != file.bytes {
+            return Err(format!("`{name}` has {bytes} bytes instead of {}", file.bytes));
+        }
+        if bytes < HASH_LATER {
+            let hash = hash_file(&path).map_err(|_| format!("`{name}` cannot be read"))?;
+            if hash != file.blake3 {
+                return Err(format!("the content of `{name}` has changed"));
+            }
+            verified.insert(name.clone());
+        }
+    }
+    Ok((manifest, verified))
+}
+
+/// What is wrong with the entry in `dir`, whatever its key.
+pub(super) fn inspect(dir: &Path) -> std::result::Result<(), String> {
+    read(dir).map(|_| ())
 }
 
 /// BLAKE3 of a file's content, in hex; large files by all cores over a memory map.
