@@ -15,6 +15,7 @@ mod hub;
 mod kernel;
 mod model;
 mod regularizer;
+mod repl;
 mod report;
 mod rng;
 mod sae;

@@ -19,8 +19,11 @@ use crate::report::yaml;
 /// What `saerun run` takes.
 #[derive(Args)]
 #[command(after_help = AFTER)]
+#[group(id = "run")]
 pub struct Arguments {
     /// The script, such as scripts/peaks.rhai
+    // clap leaves the group of a struct with a flattened one empty, and an empty group counts as absent.
+    #[arg(group = "run")]
     pub(super) file: PathBuf,
     #[command(flatten)]
     pub(super) options: Options,

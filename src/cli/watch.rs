@@ -17,6 +17,7 @@ use crate::store::Key;
 /// What `saerun watch` takes.
 #[derive(Args)]
 #[command(after_help = AFTER)]
+#[group(id = "watch")]
 pub struct Arguments {
     #[command(flatten)]
     run: run::Arguments,
@@ -36,7 +37,7 @@ Example:
   watching scripts/peaks.rhai; Ctrl-C ends
 
 What was computed before is remembered, so a run after a change costs little. A step that takes
-longer than the limit is stopped, and its checkpoint kept: `--all`, or running the script once, computes it.";
+longer than the limit is stopped and keeps its checkpoint: `--all` waits for it; so does `saerun run`.";
 
 /// How often files are looked at, and how often a run.
 const LOOK: Duration = Duration::from_millis(250);
