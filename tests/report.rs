@@ -97,6 +97,19 @@ fn csv_is_exact_and_reads_back() {
 }
 
 #[test]
+fn committed_tables_have_these_bytes() {
+    let scores =
+        table(&[("seed", ints(&[1, 0, 1, 0])), ("x", floats(&[-0.0, f64::NEG_INFINITY, -f64::NAN, 0.1 + 0.2]))]);
+    let names = table(&[("seed", ints(&[1, 0])), ("name", texts(&["b", "a\r\nz"]))]);
+    let sorted = scores.sort("seed", false).expect("sorted");
+    let joined = sorted.join(&names, &["seed".to_string()], Join::Inner).expect("joined");
+    let expected: &[u8] = b"seed,x,name\n0,-inf,\"a\r\nz\"\n0,0.30000000000000004,\"a\r\nz\"\n1,0.0,b\n1,NaN,b\n";
+    assert_eq!(joined.to_csv().expect("text").as_bytes(), expected);
+    let empty = table(&[("a", vec![]), ("b", vec![])]);
+    assert_eq!(empty.to_csv().expect("text"), "a,b\n", "a table without rows keeps its columns");
+}
+
+#[test]
 fn markdown_is_rounded_and_aligned() {
     let expected = "\
 | regularizer | seed |  score |

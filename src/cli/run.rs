@@ -41,10 +41,6 @@ pub struct Arguments {
     pub(super) verify_in: Option<PathBuf>,
 }
 
-const AFTER: &str = "\
-Example:
-  saerun run scripts/peaks.rhai --set seed=3 --threads 2";
-
 /// How scripts run: what every verb that runs them takes.
 #[derive(Args)]
 pub(super) struct Options {
@@ -69,6 +65,17 @@ pub(super) struct Options {
     #[command(flatten)]
     pub(super) limits: Limits,
 }
+
+const AFTER: &str = "\
+Examples:
+  saerun run scripts/peaks.rhai --set seed=1 --threads 2
+  saerun run scripts/peaks.rhai --quiet --format json > events.jsonl
+
+With --format json, stdout holds one JSON object a line and nothing else: begin, params, print, note,
+warning, step, saved, progress, failed, end; the README lists their fields. Where stderr is no
+terminal, progress is a line in 30 seconds. NO_COLOR takes the colors away.
+
+Every run leaves a record in .saerun/runs: see `saerun list`, `saerun show` and `saerun why`.";
 
 /// What goes to stdout.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]

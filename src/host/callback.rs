@@ -1,8 +1,9 @@
 //! A script closure that the core may call, from any thread, for as long as the run lasts.
 
-use rhai::{Dynamic, FnPtr, FuncArgs, NativeCallContext};
+use rhai::{Dynamic, FnPtr, FuncArgs, NativeCallContext, Position};
 
 use crate::error::{Code, Error, Result};
+use crate::host::closure;
 use crate::host::raise::{lower, script_name, type_name};
 use crate::host::session::{Session, session};
 
@@ -12,13 +13,16 @@ pub struct Callback {
     #[allow(deprecated)] // "volatile", says rhai; hence the exact pin of its version
     context: rhai::NativeCallContextStore,
     session: std::sync::Arc<Session>,
+    file: Option<String>,
+    position: Position,
 }
 
 impl Callback {
     /// Keeps `function`, as given in the call that `ctx` stands for.
     #[allow(deprecated)]
     pub fn new(ctx: &NativeCallContext, function: FnPtr) -> Self {
-        Callback { function, context: ctx.store_data(), session: session(ctx) }
+        let (file, position) = (ctx.call_source().map(str::to_string), ctx.call_position());
+        Callback { function, context: ctx.store_data(), session: session(ctx), file, position }
     }
 
     /// Calls the closure.
@@ -40,15 +44,13 @@ impl Callback {
         })
     }
 
-    /// A digest of what the closure can depend on: every script of this run, without comments and layout, and the
-    /// values that it captured. It goes into cache keys.
+    /// A digest of what the closure can depend on; see [`closure`]. It goes into cache keys.
     pub fn digest(&self) -> String {
-        let mut hasher = blake3::Hasher::new_derive_key("saerun 1 closure");
-        hasher.update(self.function.fn_name().as_bytes());
-        for value in self.function.iter_curry() {
-            hasher.update(value.to_string().as_bytes());
+        match self.session.engine() {
+            Some(engine) => {
+                closure::digest(&self.session, &engine, &self.function, self.file.as_deref(), self.position)
+            }
+            None => String::new(),
         }
-        hasher.update(self.session.code_digest().as_bytes());
-        hasher.finalize().to_hex().to_string()
     }
 }

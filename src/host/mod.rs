@@ -8,6 +8,7 @@
 pub mod bind;
 pub mod callback;
 pub mod check;
+mod closure;
 pub mod committed;
 pub mod console;
 pub mod definitions;

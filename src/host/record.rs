@@ -40,6 +40,9 @@ pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit
     });
     let results = session.results().dir();
     let inside = results.strip_prefix(session.root()).unwrap_or(results);
+    let mut lock = session.lock(script);
+    // The lock itself is no output of the run, also where it has been written already.
+    lock.outputs.remove("run.yaml");
     let mut record = Record {
         id: String::new(),
         saerun: env!("CARGO_PKG_VERSION").to_string(),
@@ -57,5 +60,5 @@ pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit
     };
     let lines: String =
         events.iter().filter_map(|stamped| serde_json::to_string(stamped).ok()).map(|l| l + "\n").collect();
-    store::keep_run(session.root(), &mut record, &session.lock(script), lines.as_bytes(), patch.as_deref(), results)
+    store::keep_run(session.root(), &mut record, &lock, lines.as_bytes(), patch.as_deref(), results)
 }

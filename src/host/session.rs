@@ -343,18 +343,6 @@ impl Session {
         locked(&self.sources).iter().map(|(name, text)| (name.clone(), digest(text))).collect()
     }
 
-    /// A digest of the code of every script of this run; comments and layout do not count.
-    pub fn code_digest(&self) -> String {
-        let engine = self.engine();
-        let mut hasher = blake3::Hasher::new_derive_key("saerun 1 script code");
-        for (name, text) in locked(&self.sources).iter() {
-            let compact = engine.as_ref().and_then(|engine| engine.compact_script(text).ok());
-            hasher.update(name.as_bytes());
-            hasher.update(compact.as_deref().unwrap_or(text).as_bytes());
-        }
-        hasher.finalize().to_hex().to_string()
-    }
-
     /// Lets closures call back into the engine from within the core; the last engine that was set counts.
     pub fn set_engine(&self, engine: &Arc<Engine>) {
         *locked(&self.engine) = Arc::downgrade(engine);
