@@ -108,6 +108,8 @@ enum Verb {
     List(list::Arguments),
     /// Show a run on record
     Show(show::Arguments),
+    /// Make the page of a run on record: one file to read, to print and to send
+    Report(report::Arguments),
     /// Compare two runs, or a run and the committed results
     Diff(diff::Arguments),
     /// Remove remembered results (.saerun/cache), which scripts compute again, or run records
@@ -160,6 +162,7 @@ fn what_it_says() -> u8 {
         (Some(Verb::Why(arguments)), _) => why::why(&arguments),
         (Some(Verb::List(arguments)), _) => list::list(&arguments),
         (Some(Verb::Show(arguments)), _) => show::show(&arguments),
+        (Some(Verb::Report(arguments)), _) => report::report(&arguments),
         (Some(Verb::Diff(arguments)), _) => diff::diff(&arguments),
         (Some(Verb::Clean(arguments)), _) => clean::clean(&arguments),
         (Some(Verb::New(arguments)), _) => new::new(&arguments),

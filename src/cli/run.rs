@@ -180,10 +180,13 @@ pub(super) fn perform(session: &Arc<Session>, script: &Script, ending: &Ending) 
     });
     let exit_code = outcome.as_ref().err().map_or(0, |failure| failure.exit_code);
     session.console().emit(Event::End { exit_code, seconds: session.console().elapsed() });
-    if let Err(error) = record::leave(session, &script.name, begun, ending.verifying, exit_code) {
+    let kept = record::leave(session, &script.name, begun, ending.verifying, exit_code);
+    if let Err(error) = &kept {
         anstream::eprintln!("warning: this run is not on record: {error}");
     }
-    super::report::leave(session, &script.name, ending.report.as_deref(), exit_code)?;
+    if !ending.verifying {
+        super::report::leave(session, &script.name, kept.ok().as_ref(), ending.report.as_deref(), exit_code)?;
+    }
     outcome
 }
 

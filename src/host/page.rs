@@ -6,10 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::host::events::{Event, Place, Stamped};
-use crate::host::session::Session;
 use crate::report::html::{At, Body, Grid, Item, Page, Param, Source, Step};
 use crate::report::yaml;
-use crate::store::{Lock, Written};
+use crate::store::{Lock, Record, Written};
 
 /// Larger files are named and not read.
 const LARGEST: u64 = 64 << 20;
@@ -25,45 +24,38 @@ pub struct Run<'a> {
     pub lock: Lock,
     /// The folder of its results.
     pub results: &'a Path,
-    /// The script and what it imports, by path inside the project; the text, or why there is none.
-    pub sources: BTreeMap<String, Result<String, String>>,
-    /// What else is known: name and value.
-    pub facts: Vec<(String, String)>,
+    /// The texts of the script and of what it imports, by path inside the project, as far as they are known.
+    pub sources: BTreeMap<String, String>,
+    /// What its record says, if it has one.
+    pub record: Option<&'a Record>,
     /// How a link from the page to a file of the results begins, if one can lead there.
     pub folder: Option<String>,
 }
 
-impl<'a> Run<'a> {
-    /// The run of this process.
-    pub fn of(session: &'a Session, events: &'a [Stamped], script: &str, folder: Option<String>) -> Run<'a> {
-        let named = session.sources().into_iter().map(|(name, _)| {
-            let text = session.source(&name).map_or_else(String::new, |text| text.to_string());
-            (name, Ok(text))
-        });
-        let sources = named.collect();
-        Run { events, lock: session.lock(script), results: session.results().dir(), sources, facts: vec![], folder }
-    }
-
+impl Run<'_> {
     /// The page.
     pub fn page(self) -> Page {
         let mut page = Page {
             script: self.lock.script.file.clone(),
             saerun: self.lock.saerun.clone(),
-            facts: self.facts.clone(),
+            facts: self.record.map(facts).unwrap_or_default(),
             folder: self.folder.clone(),
             digests: digests(&self.lock),
             lock: yaml::lock_to_yaml(&self.lock).unwrap_or_default(),
             ..Page::default()
         };
-        let mut sources = self.sources.clone();
-        let script = sources.remove_entry(&page.script);
-        let all = script.into_iter().chain(sources);
-        page.sources = all.map(|(file, text)| Source { file, text }).collect();
+        let lock = &self.lock.script;
+        page.sources = std::iter::once(&lock.file).chain(lock.imports.keys()).map(|file| self.source(file)).collect();
         for (i, stamped) in self.events.iter().enumerate() {
             page.seconds = page.seconds.max(stamped.after);
             self.add(&mut page, i, &stamped.event);
         }
         page
+    }
+
+    fn source(&self, file: &str) -> Source {
+        let unknown = || "The text of this file was not kept with the run.".to_string();
+        Source { file: file.to_string(), text: self.sources.get(file).cloned().ok_or_else(unknown) }
     }
 
     fn add(&self, page: &mut Page, i: usize, event: &Event) {
@@ -162,6 +154,22 @@ fn shown(value: &Value) -> String {
         Value::Null => "()".to_string(),
         other => other.to_string(),
     }
+}
+
+/// What a record says that a colleague may want to know: no name of a machine and no command line, which may hold paths.
+fn facts(record: &Record) -> Vec<(String, String)> {
+    let machine = &record.machine;
+    let memory = machine.peak_memory_bytes.map(|bytes| format!("at most {} MiB", bytes >> 20));
+    let commit = record.git.as_ref().map(|git| git.commit.clone() + if git.dirty { ", with changes" } else { "" });
+    let facts = [
+        ("run", Some(record.id.clone())),
+        ("began", Some(record.begin.clone())),
+        ("processor", Some(format!("{}, {} threads, {}", machine.cpu, machine.threads, machine.kernel))),
+        ("system", Some(machine.os.clone())),
+        ("memory", memory),
+        ("commit", commit),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
 }
 
 /// The digests in a lock, one a row.

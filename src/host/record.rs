@@ -20,11 +20,11 @@ pub fn begin(session: &Session) -> Begun {
     Begun { begin: machine::now(), git: std::thread::spawn(move || machine::git(&root)) }
 }
 
-/// Writes the record of a run that is over.
+/// Writes the record of a run that is over, and gives it back.
 ///
 /// # Errors
 /// `write-failed`.
-pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit_code: u8) -> Result<()> {
+pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit_code: u8) -> Result<Record> {
     let events = session.console().events();
     let (git, patch) = begun.git.join().ok().flatten().unzip();
     let steps = events.iter().filter_map(|stamped| match &stamped.event {
@@ -57,8 +57,10 @@ pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit
         machine: machine::machine(),
         git,
         steps: steps.collect(),
+        sources: session.source_texts(),
     };
     let lines: String =
         events.iter().filter_map(|stamped| serde_json::to_string(stamped).ok()).map(|l| l + "\n").collect();
-    store::keep_run(session.root(), &mut record, &lock, lines.as_bytes(), patch.as_deref(), results)
+    store::keep_run(session.root(), &mut record, &lock, lines.as_bytes(), patch.as_deref(), results)?;
+    Ok(record)
 }

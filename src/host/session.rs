@@ -343,6 +343,11 @@ impl Session {
         locked(&self.sources).iter().map(|(name, text)| (name.clone(), digest(text))).collect()
     }
 
+    /// The texts of the source files that were run or imported, by path inside the project.
+    pub fn source_texts(&self) -> BTreeMap<String, String> {
+        locked(&self.sources).iter().map(|(name, text)| (name.clone(), text.to_string())).collect()
+    }
+
     /// Lets closures call back into the engine from within the core; the last engine that was set counts.
     pub fn set_engine(&self, engine: &Arc<Engine>) {
         *locked(&self.engine) = Arc::downgrade(engine);

@@ -22,12 +22,8 @@ use std::path::{Path, PathBuf};
 pub use cache::{Cache, cache_bytes, clean, clean_but};
 pub use change::{Change, aligned, changes, short};
 pub use checkpoint::FileCheckpoint;
-<<<<<<< HEAD
 pub use entry::{Entry, File, hash_file};
-=======
-pub use entry::{Entry, File};
 pub use health::{Health, health};
->>>>>>> 2186c5f (new, completions, man and doctor)
 pub use key::{Key, canonical_json, sorted};
 pub use lock::{Lock, Script, Step};
 pub use results::{Results, Written};

@@ -58,6 +58,9 @@ pub struct Record {
     pub git: Option<Git>,
     /// The steps that ended, in order.
     pub steps: Vec<Timed>,
+    /// The text of the script and of what it imports, by path inside the project; not kept in old records.
+    #[serde(default)]
+    pub sources: BTreeMap<String, String>,
 }
 
 /// Where a run ran.

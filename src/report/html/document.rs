@@ -123,7 +123,7 @@ fn contents(writer: &Writer) -> String {
     let own = [
         ("parameters", "Parameters", page.params.is_empty()),
         ("steps", "Steps", page.steps.is_empty()),
-        ("lock", "Lock", page.digests.is_empty() && page.lock.is_empty()),
+        ("lock", "Run and lock", page.digests.is_empty() && page.lock.is_empty()),
     ];
     list += &own.iter().filter(|(.., empty)| !empty).map(|(id, text, _)| entry(id, "", text)).collect::<String>();
     format!(
@@ -185,10 +185,7 @@ fn lock(writer: &Writer) -> String {
     let columns = ["file", "part", "BLAKE3"].map(String::from).to_vec();
     let mut grid = Grid::new(columns, page.digests.iter().map(row).collect(), 0);
     grid.numeric = vec![false; 3];
-    let facts = page
-        .facts
-        .iter()
-        .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value)));
+    let facts = page.facts.iter().map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>", escape(name), escape(value)));
     let facts: String = facts.collect();
     let facts = if facts.is_empty() { facts } else { format!("<dl class=\"run\">{facts}</dl>\n") };
     let whole = match page.lock.len() {
@@ -200,5 +197,5 @@ fn lock(writer: &Writer) -> String {
             escape(&page.lock)
         ),
     };
-    section("lock", "Lock", &[facts, table::render(&grid, "Digests", ""), whole].concat())
+    section("lock", "Run and lock", &[facts, table::render(&grid, "Digests", ""), whole].concat())
 }

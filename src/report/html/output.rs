@@ -76,7 +76,7 @@ impl Writer<'_> {
             Body::Failure { code, message, facts, help } => {
                 let facts: String = facts
                     .iter()
-                    .map(|(name, value)| format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value)))
+                    .map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>", escape(name), escape(value)))
                     .collect();
                 let facts = if facts.is_empty() { facts } else { format!("<dl>{facts}</dl>") };
                 let help = help.as_ref().map(|help| format!("<p><b>Help</b> {}</p>", escape(help))).unwrap_or_default();
@@ -103,7 +103,6 @@ impl Writer<'_> {
     }
 
     fn figure(&mut self, file: &str, svg: &str, data: &[(String, Grid)], from: &str) -> String {
-        let title = figure::part(svg, "title");
         let id = self.enter(&format!("figure {}", stem(file)), "Figure", stem(file).to_string());
         let picture = match figure::inline(svg, &id) {
             Some(picture) => picture,
@@ -123,7 +122,7 @@ impl Writer<'_> {
             true => String::new(),
             false => format!("<details><summary>{what}</summary>{description}{tables}</details>"),
         };
-        let head = head_html(&title.unwrap_or_else(|| escape(file)), &[self.link(file), from.to_string()]);
+        let head = head(stem(file), &[self.link(file), from.to_string()]);
         format!("<section class=\"made\" id=\"{id}\">{head}<div class=\"picture\">{picture}</div>{details}</section>\n")
     }
 
@@ -167,13 +166,9 @@ pub(super) fn plural(count: usize, noun: &str) -> String {
 }
 
 fn head(name: &str, about: &[String]) -> String {
-    head_html(&escape(name), about)
-}
-
-fn head_html(name: &str, about: &[String]) -> String {
     let about: Vec<String> =
         about.iter().filter(|part| !part.is_empty()).map(|part| format!("<span>{part}</span>")).collect();
-    format!("<header><h3>{name}</h3><p>{}</p></header>\n", about.join(" "))
+    format!("<header><h3>{}</h3><p>{}</p></header>\n", escape(name), about.join(" "))
 }
 
 /// One mark for each function that was called here.
