@@ -14,6 +14,7 @@ mod geometry;
 mod hub;
 mod kernel;
 mod model;
+mod page;
 mod record;
 mod regularizer;
 mod repl;

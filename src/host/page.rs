@@ -34,7 +34,9 @@ pub struct Run<'a> {
 
 impl Run<'_> {
     /// The page.
-    pub fn page(self) -> Page {
+    pub fn page(mut self) -> Page {
+        // Records are kept without the lock among the outputs: it is what lists them.
+        self.lock.outputs.remove("run.yaml");
         let mut page = Page {
             script: self.lock.script.file.clone(),
             saerun: self.lock.saerun.clone(),

@@ -29,7 +29,7 @@ pub(super) fn render(writer: &mut Writer, source: usize, text: &str, items: &[&I
         match part {
             Part::Prose(from, to) => {
                 let prose: Vec<&str> = lines.prose[from..to].iter().flatten().map(String::as_str).collect();
-                let prose = markdown::render(&prose.join("\n"), 2, first, &mut writer.ids);
+                let prose = markdown::render(&prose.join("\n"), 1, first, &mut writer.ids);
                 let headings = prose.headings.into_iter();
                 writer.contents.extend(headings.map(|(id, text)| Entry { id, kind: "", text }));
                 if first {

@@ -25,8 +25,10 @@ pub(super) fn render(markdown: &str, level: usize, take_title: bool, ids: &mut I
         events.drain(..=end);
     }
     for i in 0..events.len() {
-        let deeper =
-            |old: HeadingLevel| HeadingLevel::try_from((old as usize + level - 1).min(6)).unwrap_or(HeadingLevel::H6);
+        // The page has one heading of the first level.
+        let deeper = |old: HeadingLevel| {
+            HeadingLevel::try_from((old as usize + level - 1).clamp(2, 6)).unwrap_or(HeadingLevel::H6)
+        };
         if let Event::Start(Tag::Heading { level, .. }) = &events[i] {
             let level = deeper(*level);
             let end = events[i..].iter().position(|event| matches!(event, Event::End(TagEnd::Heading(_)))).unwrap_or(0);

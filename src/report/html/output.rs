@@ -50,7 +50,7 @@ impl Writer<'_> {
             Body::Print(_) | Body::Step(_) => String::new(),
             Body::Note(markdown) => {
                 let id = self.enter("note", "Note", first_line(markdown));
-                let prose = markdown::render(markdown, 4, false, &mut self.ids);
+                let prose = markdown::render(markdown, 3, false, &mut self.ids);
                 format!("<section class=\"note prose\" id=\"{id}\" aria-label=\"Note\">\n{}</section>\n", prose.html)
             }
             Body::Warning(message) => {
@@ -136,10 +136,14 @@ impl Writer<'_> {
 
     /// A link to a line of the source.
     pub(super) fn line_link(&self, at: Option<&At>) -> String {
-        let place = at.and_then(|at| Some((self.page.sources.iter().position(|source| source.file == at.file)?, at)));
+        let has = |text: &str, line: usize| (1..=text.lines().count()).contains(&line);
+        let place = at.and_then(|at| {
+            let i = self.page.sources.iter().position(|source| source.file == at.file)?;
+            self.page.sources[i].text.as_ref().is_ok_and(|text| has(text, at.line)).then_some(i)
+        });
         match (place, at) {
-            (Some((0, _)), Some(at)) => format!("<a href=\"#{}\">line {}</a>", line_id(0, at.line), at.line),
-            (Some((i, _)), Some(at)) => {
+            (Some(0), Some(at)) => format!("<a href=\"#{}\">line {}</a>", line_id(0, at.line), at.line),
+            (Some(i), Some(at)) => {
                 format!("<a href=\"#{}\">{}:{}</a>", line_id(i, at.line), escape(&at.file), at.line)
             }
             (None, Some(at)) => escape(&format!("{}:{}", at.file, at.line)),
