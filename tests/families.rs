@@ -225,3 +225,8 @@ fn shared_heads_are_copied_heads() {
         .collect();
     assert_eq!(attention(&packed, shared), attention(&copied, Heads::even(n, h, h * w)));
 }
+
+/// A small Llama as the bytes of a `.gguf`.
+pub fn tiny_gguf() -> Vec<u8> {
+    gguf::tiny(Vec::new()).expect("a file")
+}

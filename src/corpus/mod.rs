@@ -84,6 +84,14 @@ impl Corpus {
         read::load(path, parquet)
     }
 
+    /// The bytes of a `.txt`, `.txt.gz` or `.jsonl` file of this name.
+    ///
+    /// # Errors
+    /// `damaged-file`, `unsupported`, `too-large`.
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
+        Ok(Corpus::new(name, read::read(bytes, Path::new(name))?))
+    }
+
     /// The name of an embedded corpus, or the file's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::{Corpus, DOCUMENT_MARKER, Parquet};
 use crate::error::{Code, Error, Result};
+use crate::memory;
 
 /// The most text that one file may hold once unpacked: a compressed file cannot fill the memory.
 const MAX_BYTES: u64 = 4 << 30;
+
+/// Text is unpacked in steps, each as long as all before it, and the first of so many bytes.
+const FIRST: u64 = 1 << 20;
 
 /// Splits a text at lines that hold the marker alone.
 pub(super) fn documents(text: &str) -> Vec<String> {
@@ -32,11 +36,20 @@ pub(super) fn gunzip(bytes: &[u8]) -> Result<String> {
 fn text(reader: impl Read, path: &Path) -> Result<String> {
     let damaged =
         |why: String| Error::new(Code::DamagedFile, format!("cannot read `{}`", path.display())).fact("reason", why);
-    let mut bytes = Vec::new();
-    reader.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|e| damaged(e.to_string()))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::new(Code::TooLarge, format!("`{}` holds too much text", path.display()))
-            .fact("limit", format!("{} GiB", MAX_BYTES >> 30)));
+    let (mut bytes, mut reader) = (Vec::new(), reader);
+    loop {
+        let had = bytes.len() as u64;
+        reader.by_ref().take(had.max(FIRST)).read_to_end(&mut bytes).map_err(|e| damaged(e.to_string()))?;
+        let has = bytes.len() as u64;
+        if has > MAX_BYTES {
+            return Err(Error::new(Code::TooLarge, format!("`{}` holds too much text", path.display()))
+                .fact("limit", format!("{} GiB", MAX_BYTES >> 30)));
+        }
+        if has == had {
+            break;
+        }
+        // As much again, and the documents.
+        memory::check(&format!("the text of `{}`", path.display()), 2 * has, "use some of it")?;
     }
     String::from_utf8(bytes).map_err(|e| damaged(format!("not UTF-8 after byte {}", e.utf8_error().valid_up_to())))
 }
@@ -93,14 +106,20 @@ fn kind(path: &Path) -> Option<Kind> {
 
 fn load_file(path: &PathBuf, parquet: Parquet<'_>) -> Result<Vec<String>> {
     let file = File::open(path).map_err(|e| missing(path, &e.to_string()))?;
+    if let Some(Kind::Parquet) = kind(path) { parquet(path) } else { read(file, path) }
+}
+
+/// The documents in a file of this name, or in its bytes.
+pub(super) fn read(file: impl Read, path: &Path) -> Result<Vec<String>> {
     match kind(path) {
         Some(Kind::Text) => Ok(documents(&text(file, path)?)),
         Some(Kind::Gzip) => Ok(documents(&text(flate2::read::MultiGzDecoder::new(file), path)?)),
         Some(Kind::JsonLines) => json_lines(&text(file, path)?, path),
-        Some(Kind::Parquet) => parquet(path),
-        None => Err(Error::new(Code::Unsupported, format!("cannot read `{}` as a corpus", path.display()))
-            .fact("known", ".txt, .txt.gz, .jsonl, .parquet")
-            .help("turn it into JSON lines with a field `text`")),
+        Some(Kind::Parquet) | None => {
+            Err(Error::new(Code::Unsupported, format!("cannot read `{}` as a corpus", path.display()))
+                .fact("known", ".txt, .txt.gz, .jsonl, .parquet")
+                .help("turn it into JSON lines with a field `text`"))
+        }
     }
 }
 

@@ -203,6 +203,10 @@ fn explain(error: &EvalAltResult, engine: &Engine, source: &str) -> Error {
         E::ErrorStackOverflow(_) => {
             Error::new(Code::TooLarge, "calls are nested too deeply").help("does a function call itself without end?")
         }
+        E::ErrorDataTooLarge(what, _) => {
+            Error::new(Code::TooLarge, format!("{} beyond what a script may hold", lower_first(what)))
+                .help("keep numbers in a Tensor or a Table, and text in files")
+        }
         other => {
             let text = other.to_string();
             let text = text.lines().next().unwrap_or_default();

@@ -33,7 +33,7 @@ pub mod remember;
 pub mod repl;
 pub mod run;
 pub mod session;
-mod tensor_file;
+pub mod tensor_file;
 pub mod value;
 
 use std::sync::Arc;
@@ -72,8 +72,8 @@ pub fn engine(session: &Arc<Session>) -> Engine {
     engine.set_strict_variables(true);
     engine.set_max_call_levels(256);
     engine.set_max_expr_depths(256, 128);
-    engine.set_max_string_size(1 << 30);
-    engine.set_max_array_size(1 << 27);
+    engine.set_max_string_size(1 << 28);
+    engine.set_max_array_size(1 << 26);
     engine.set_max_map_size(1 << 20);
     engine.set_max_variables(1 << 16);
     engine.set_max_functions(1 << 14);

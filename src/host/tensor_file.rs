@@ -20,20 +20,31 @@ pub fn read(path: &Path, shown: &str, name: Option<&str>) -> Result<Tensor> {
     if !path.is_file() {
         return Err(Error::new(Code::MissingFile, format!("there is no file `{shown}`")));
     }
-    let damaged = |reason: String| {
-        Error::new(Code::DamagedFile, format!("`{shown}` cannot be read as a tensor")).fact("reason", reason)
-    };
-    let bytes = || std::fs::read(path).map_err(|error| damaged(error.to_string()));
-    let (shape, values) = match ending(path) {
-        "npy" => npy::read(&bytes()?).map_err(damaged)?,
+    if !["npy", "safetensors"].contains(&ending(path)) {
+        return Err(unsupported(shown));
+    }
+    let bytes = std::fs::read(path).map_err(|error| damaged(shown, error.to_string()))?;
+    from_bytes(&bytes, shown, name)
+}
+
+/// As [`read`], of the bytes of the file that is called `shown`.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_bytes(bytes: &[u8], shown: &str, name: Option<&str>) -> Result<Tensor> {
+    let (shape, values) = match ending(Path::new(shown)) {
+        "npy" => npy::read(bytes).map_err(|reason| damaged(shown, reason))?,
         "safetensors" => {
-            let bytes = bytes()?;
-            let all = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+            let all = SafeTensors::deserialize(bytes).map_err(|error| damaged(shown, error.to_string()))?;
             named(&all, shown, name)?
         }
         _ => return Err(unsupported(shown)),
     };
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+fn damaged(shown: &str, reason: String) -> Error {
+    Error::new(Code::DamagedFile, format!("`{shown}` cannot be read as a tensor")).fact("reason", reason)
 }
 
 /// The shape and values of the tensor with this name, or of the only one.

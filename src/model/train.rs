@@ -106,8 +106,8 @@ const MOMENTUM: f32 = 0.95;
 const MAX_NORM: f64 = 1.0;
 
 /// Everything that changes during training.
-#[derive(Serialize, Deserialize)]
-struct State {
+#[derive(Debug, Serialize, Deserialize)]
+pub struct State {
     step: u64,
     loss_sum: f64,
     history: Vec<HistoryRow>,
@@ -133,7 +133,7 @@ impl State {
     }
 
     /// The state in these bytes, when they hold arrays of the given lengths.
-    fn from_bytes(bytes: &[u8], lengths: &[usize]) -> Option<State> {
+    pub fn from_bytes(bytes: &[u8], lengths: &[usize]) -> Option<State> {
         let (length, rest) = bytes.split_first_chunk::<8>()?;
         let (header, mut rest) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;
         let mut state: State = serde_json::from_slice(header).ok()?;

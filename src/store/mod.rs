@@ -43,12 +43,34 @@ const TEMPORARY: &str = ".tmp-";
 /// # Errors
 /// `write-failed`, and the file is what it was.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write(path, bytes, false)
+}
+
+/// As [`write_atomic`]; where `sync`, the bytes are on the disk before the file has its name, so that not even a loss of power
+/// leaves half of it.
+fn write(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
     let parent = parent_of(path)?;
     let failed = |error| write_failed(path, error);
     let mut file = temporary().tempfile_in(parent).map_err(failed)?;
+    // Tells other processes that somebody is writing it; where there are no locks, nothing is removed either.
+    let _ = file.as_file().try_lock();
     file.write_all(bytes).map_err(failed)?;
+    if sync {
+        file.as_file().sync_data().map_err(failed)?;
+    }
     file.persist(path).map_err(|error| write_failed(path, error.error))?;
     Ok(())
+}
+
+/// Removes what killed writes have left in a folder: temporary files that nobody holds.
+fn remove_leftovers(dir: &Path) {
+    for item in dir.read_dir().into_iter().flatten().flatten() {
+        if item.file_name().to_string_lossy().starts_with(TEMPORARY)
+            && fs::File::open(item.path()).is_ok_and(|file| file.try_lock().is_ok())
+        {
+            let _ = fs::remove_file(item.path());
+        }
+    }
 }
 
 /// Opens the file at `path` for adding to its end, such as the log of a process; makes the folder when it is missing.

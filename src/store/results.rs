@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_file_name, write_atomic};
+use super::{check_file_name, remove_leftovers, write};
 use crate::error::Result;
 
 /// What was written under a name.
@@ -56,7 +56,10 @@ impl Results {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<Written> {
         check_file_name(name)?;
         let path = self.dir.join(name);
-        write_atomic(&path, bytes)?;
+        if self.written().is_empty() {
+            remove_leftovers(&self.dir);
+        }
+        write(&path, bytes, true)?;
         let blake3 = blake3::hash(bytes).to_hex().to_string();
         let fact = Written { blake3, bytes: bytes.len() as u64, tolerance: BTreeMap::new() };
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string(), fact.clone());

@@ -1,13 +1,13 @@
-//! Readers on damaged files: truncations and flipped bytes give errors or other numbers, never a panic, a hang or a flood of memory.
+//! Readers on files cut short and on pickles made to do harm; `tests/fuzz.rs` damages files at random.
 
 use std::time::{Duration, Instant};
 
 use saerun::error::Result;
-use saerun::rng::Rng;
 use saerun::sae::Sae;
 use saerun::sae::format::{dictionary_learning, neel_nanda, sae_lens, sparsify};
 
-use super::{fixtures, ours};
+use super::fixtures;
+use crate::fuzz::archive;
 
 type Reader = fn(&[u8], &[u8]) -> Result<Sae>;
 
@@ -34,22 +34,6 @@ fn cases() -> Vec<(&'static str, Reader, Vec<u8>, Vec<u8>)> {
     cases
 }
 
-/// A few bytes set to what is likely to hurt.
-fn flipped(bytes: &[u8], rng: &mut Rng) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..=rng.below(4) {
-        let at = rng.below(bytes.len());
-        bytes[at] = match rng.below(5) {
-            0 => 0,
-            1 => 0xff,
-            2 => bytes[at] ^ (1 << rng.below(8)),
-            3 => b"()}]0.tuseaRQhqjr\x85\x86\x87\x8a"[rng.below(21)],
-            _ => rng.bits() as u8,
-        };
-    }
-    bytes
-}
-
 #[test]
 fn damaged_saes_are_errors_and_never_panics() {
     let begin = Instant::now();
@@ -62,38 +46,8 @@ fn damaged_saes_are_errors_and_never_panics() {
             let cut = read(&cfg[..end], &weights);
             assert!(cut.is_err() || cfg[end..].trim_ascii().is_empty(), "{name}, {end} bytes of the configuration");
         }
-        let mut rng = Rng::new(0, "test mutation");
-        for _ in 0..3000 {
-            let _ = read(&cfg, &flipped(&weights, &mut rng));
-            let _ = read(&flipped(&cfg, &mut rng), &weights);
-        }
-    }
-    for (_, sae) in ours() {
-        let files = sae_lens::to_files(&sae).unwrap();
-        let mut rng = Rng::new(0, "test mutation");
-        for _ in 0..300 {
-            let _ = sae_lens::from_files(&files[0].1, &files[1].1, Some(&flipped(&files[2].1, &mut rng)));
-        }
     }
     assert!(begin.elapsed() < Duration::from_secs(240), "{:?}", begin.elapsed());
-}
-
-/// A torch archive with this pickle and one small storage.
-fn archive(pickle: &[u8]) -> Vec<u8> {
-    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
-    for (name, content) in [("a/data.pkl", pickle), ("a/data/0", &[0u8; 16][..])] {
-        let sizes = [content.len() as u32, content.len() as u32].map(u32::to_le_bytes).concat();
-        let (length, offset) = ((name.len() as u16).to_le_bytes(), (bytes.len() as u32).to_le_bytes());
-        bytes.extend([b"PK\x03\x04".as_slice(), &[0; 14], &sizes, &length, &[0; 2], name.as_bytes(), content].concat());
-        directory
-            .extend([b"PK\x01\x02".as_slice(), &[0; 16], &sizes, &length, &[0; 12], &offset, name.as_bytes()].concat());
-    }
-    let (start, size) = (bytes.len() as u32, directory.len() as u32);
-    bytes.extend(&directory);
-    bytes.extend(
-        [b"PK\x05\x06".as_slice(), &[0; 4], &[2, 0, 2, 0], &size.to_le_bytes(), &start.to_le_bytes(), &[0; 2]].concat(),
-    );
-    bytes
 }
 
 #[test]

@@ -20,23 +20,32 @@ use crate::model::{LoadOptions, TargetModel};
 /// # Errors
 /// `missing-file`, `damaged-file`, `shape-mismatch`; `unsupported` for other architectures, tokenizers and quantizations.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<TargetModel> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let bytes = read(path)?;
-    check_alignment(&name, &bytes)?;
-    let mut cursor = Cursor::new(&bytes[..]);
-    let content = Content::read(&mut cursor).map_err(|e| damaged(&name, first_line(&e)))?;
-    let metadata = Metadata { name: &name, content: &content };
+    from_bytes(&path.file_name().unwrap_or_default().to_string_lossy(), &read(path)?, options)
+}
+
+/// A model out of the bytes of a file of this name.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_bytes(name: &str, bytes: &[u8], options: &LoadOptions) -> Result<TargetModel> {
+    check_alignment(name, bytes)?;
+    let mut cursor = Cursor::new(bytes);
+    let content = Content::read(&mut cursor).map_err(|e| damaged(name, first_line(&e)))?;
+    let metadata = Metadata { name, content: &content };
     let config = config(&metadata)?;
     config.check()?;
-    let mut tensors = Tensors::new(&name);
+    let mut tensors = Tensors::new(name);
+    let mut left = 8 * bytes.len();
     let mut infos: Vec<_> = content.tensor_infos.iter().collect();
     infos.sort_by_key(|(name, _)| name.as_str());
     for (tensor, info) in infos {
         let dims = info.shape.dims();
-        // Not even two bits a value: a shape that no file of this length can fill, or whose product overflows.
+        // Not even a bit a value: shapes that no file of this length can fill, be it by showing the same values again, or
+        // whose product overflows.
         let count = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-        if count.is_none_or(|n| n / 8 > bytes.len()) {
-            return Err(damaged(&name, format!("`{tensor}` has the shape {dims:?}")));
+        match count.and_then(|n| left.checked_sub(n)) {
+            Some(rest) => left = rest,
+            None => return Err(damaged(name, format!("`{tensor}` has the shape {dims:?}"))),
         }
         let values = content.tensor(&mut cursor, tensor, &Device::Cpu);
         let values = values.and_then(|values| values.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>());
@@ -54,7 +63,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<TargetModel> {
     let weights = llama::read(&config, &mut tensors, &llama::GGUF)?;
     let (json, marks) = tokenizer(&metadata, config.d_vocab)?;
     let tokenizer = Tokenizer::from_foreign(json.as_bytes(), |_| Ok(marks))?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = Path::new(name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     finish(Parts { name, config, weights, tokenizer }, options)
 }
 

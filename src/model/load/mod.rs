@@ -1,6 +1,6 @@
 //! Weights of other tools: the format is recognized, its tensors are read, and the family's file maps them.
 
-mod gguf;
+pub mod gguf;
 pub(super) mod json;
 mod marks;
 pub mod safetensors;
@@ -117,9 +117,15 @@ fn open(path: &Path) -> Result<Tensors> {
 }
 
 /// The tensors of a file that `torch.save` wrote.
-fn of_torch(name: &str, bytes: &[u8]) -> Result<Tensors> {
+///
+/// # Errors
+/// `damaged-file`, also when tensors that show the same numbers again make more of them than the file can mean.
+pub fn of_torch(name: &str, bytes: &[u8]) -> Result<Tensors> {
     let mut tensors = Tensors::new(name);
+    let mut left = 8 * bytes.len();
     for stored in torch::tensors(bytes).map_err(|reason| damaged(name, reason))? {
+        let count = stored.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).unwrap_or(usize::MAX);
+        left = left.checked_sub(count).ok_or_else(|| damaged(name, format!("`{}` is too large", stored.name)))?;
         let values = stored.values().ok_or_else(|| "it reaches beyond its values".to_string());
         tensors.add(&stored.name, &stored.shape, values);
     }

@@ -1,0 +1,186 @@
+//! Runs that are stopped at any moment: nothing finished is lost, what is committed stays whole, and the end is the same to
+//! the byte. Real processes, killed in turn by SIGKILL, SIGTERM and SIGINT; a real file size limit in place of a full disk.
+#![cfg(unix)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use saerun::rng::Rng;
+
+/// A training of a model, a harvest and a training of an SAE, with a few checkpoints each, and results of three kinds.
+const SCRIPT: &str = r#"
+let p = params(#{ seed: 0 });
+let text = corpus::load("text.txt");
+let model = model::train(text, #{ d_model: 16, n_heads: 2, d_mlp: 32, n_ctx: 16, d_vocab: 300, tokens: 16_000, batch_size: 64,
+    checkpoint_every: 20, seed: p.seed });
+let rows = model.activations(text, #{ hook: "blocks.0.hook_mlp_out", tokens: 6000 });
+let sae = sae::train(rows, #{ d_sae: 48, batch_size: 64, tokens: 40_000, checkpoint_every: 25, dead: "resample", seed: p.seed });
+let found = sae.evaluate(rows);
+table::from_rows(["l0", "fvu"], [[found.l0, found.fvu]]).save("scores");
+sae.history.save("history");
+run::save_text("decoder.txt", sae.decoder.to_array());
+"#;
+
+const POINTS: usize = 20;
+
+/// A text of words drawn by a seed.
+fn text() -> String {
+    let (mut text, mut rng) = (String::new(), Rng::new(0, "test kill text"));
+    let words =
+        ["the", "king", "and", "sea", "said", "light", "went", "upon", "a", "great", "day", "of", "was", "house"];
+    for i in 0..9000 {
+        let end = if i % 11 == 10 { ".\n" } else { " " };
+        write!(text, "{}{end}", words[rng.below(words.len()).min(rng.below(words.len()))]).expect("a text");
+    }
+    text
+}
+
+fn project() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("text.txt"), text()).expect("a text");
+    fs::write(folder.path().join("work.rhai"), SCRIPT).expect("a script");
+    folder
+}
+
+fn saerun(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_saerun"));
+    command.current_dir(folder).args(["work.rhai", "--quiet"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn finish(command: &mut Command) {
+    let output = command.output().expect("saerun");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The committed files by name; leftovers of killed writes are none of them.
+fn results(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder.join("results/work")).into_iter().flatten().flatten();
+    let named = entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    named
+        .filter(|(name, _)| !name.starts_with('.'))
+        .map(|(name, path)| (name, fs::read(path).expect("a file")))
+        .collect()
+}
+
+fn kill(child: &std::process::Child, signal: &str) {
+    // It may have ended by itself.
+    let _ = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+}
+
+#[test]
+fn killed_at_twenty_points_the_bytes_are_the_same() {
+    let whole = project();
+    finish(saerun(whole.path()).args(["--set", "seed=1"]));
+    let before = results(whole.path());
+    let begin = Instant::now();
+    finish(&mut saerun(whole.path()));
+    let length = begin.elapsed().as_secs_f64();
+    let wanted = results(whole.path());
+    assert!(wanted.len() >= 5 && before["decoder.txt"] != wanted["decoder.txt"], "{:?}", wanted.keys());
+
+    let mut rng = Rng::new(0, "test kill points");
+    let (mut stopped, mut folder) = (0, project());
+    for point in 0..POINTS {
+        // Results of an earlier run are there: each file must stay what it was or become what it will be.
+        if point % 2 == 0 {
+            folder = project();
+            fs::create_dir_all(folder.path().join("results/work")).expect("a folder");
+            for (name, bytes) in &before {
+                fs::write(folder.path().join("results/work").join(name), bytes).expect("a file");
+            }
+        }
+        let mut child = saerun(folder.path()).spawn().expect("saerun");
+        std::thread::sleep(Duration::from_secs_f64(0.02 + rng.uniform() * length * [0.9, 0.5][point % 2]));
+        let (signal, code) = [("-KILL", None), ("-TERM", Some(143)), ("-INT", Some(130))][point % 3];
+        kill(&child, signal);
+        let status = child.wait().expect("an end");
+        stopped += usize::from(!status.success());
+        assert!(status.success() || status.code() == code, "point {point}, {signal}: {status}");
+        for (name, bytes) in results(folder.path()) {
+            assert!(
+                bytes == before[&name] || bytes == wanted[&name],
+                "point {point}, {signal}: {name} is neither old nor new"
+            );
+        }
+        if point % 2 == 1 {
+            finish(&mut saerun(folder.path()));
+            assert_eq!(results(folder.path()), wanted, "after point {point}");
+            let left = fs::read_dir(folder.path().join("results/work")).expect("results").flatten();
+            let left: Vec<_> =
+                left.map(|entry| entry.file_name()).filter(|name| name.to_string_lossy().starts_with('.')).collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+    }
+    assert!(stopped >= POINTS / 2, "{stopped} of {POINTS} runs were stopped: the others had ended");
+}
+
+/// Asked to stop, a training of a model keeps its state at once: it does not begin again at the last checkpoint of its own.
+#[test]
+fn a_training_that_is_asked_to_stop_keeps_its_state() {
+    let folder = project();
+    let script = SCRIPT
+        .replace("checkpoint_every: 20", "checkpoint_every: 1_000_000")
+        .replace("tokens: 16_000", "tokens: 640_000");
+    fs::write(folder.path().join("work.rhai"), script).expect("a script");
+    let mut child = saerun(folder.path()).spawn().expect("saerun");
+    std::thread::sleep(Duration::from_millis(700));
+    kill(&child, "-INT");
+    assert_eq!(child.wait().expect("an end").code(), Some(130));
+    let kept =
+        fs::read_dir(folder.path().join(".saerun/cache/model.train")).expect("a folder of the function").flatten();
+    assert!(kept.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|end| end == "checkpoint")));
+}
+
+/// Every write beyond a size fails, as on a full disk: the message says what to do, and the results are what they were.
+#[test]
+fn a_full_disk_leaves_what_was_there() {
+    let whole = project();
+    finish(&mut saerun(whole.path()));
+    let wanted = results(whole.path());
+    for blocks in [1, 8, 64] {
+        let folder = project();
+        fs::create_dir_all(folder.path().join("results/work")).expect("a folder");
+        for name in wanted.keys() {
+            fs::write(folder.path().join("results/work").join(name), "old").expect("a file");
+        }
+        let binary = env!("CARGO_BIN_EXE_saerun");
+        // The shell's unit is 512 bytes or 1 KiB.
+        let limited = format!("ulimit -f {blocks}; exec '{binary}' work.rhai --quiet --set seed=0");
+        let output = Command::new("sh").args(["-c", &limited]).current_dir(folder.path()).output().expect("a shell");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("free some space"), "{said}");
+        for (name, bytes) in results(folder.path()) {
+            assert!(bytes == b"old" || bytes == wanted[&name], "{blocks} blocks: {name} is neither old nor new");
+        }
+        finish(saerun(folder.path()).args(["--set", "seed=0"]));
+        assert_eq!(results(folder.path()), wanted, "{blocks} blocks");
+    }
+}
+
+#[test]
+fn every_end_has_its_exit_code() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |script: &str, arguments: &[&str]| {
+        fs::write(folder.path().join("work.rhai"), script).expect("a script");
+        let output = saerun(folder.path()).args(arguments).output().expect("saerun");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(run("exit();", &[]).0, Some(0));
+    assert_eq!(run("exit(7); throw 1;", &[]).0, Some(7));
+    assert_eq!(run("try { exit(63) } catch { }", &[]).0, Some(63));
+    assert_eq!(run("run::save_text(\"a.txt\", \"a\"); [1].map(|x| exit(5));", &[]).0, Some(5));
+    assert!(folder.path().join("results/work/run.yaml").exists(), "an exit leaves results and their lock");
+    assert_eq!(run("exit(64)", &[]).0, Some(1));
+    assert_eq!(run("throw 1", &[]).0, Some(1));
+    assert_eq!(run("exit(0)", &["--set", "a=1"]).0, Some(2));
+    let (code, said) = run("try { while true { } } catch { }", &["--timeout", "0.1"]);
+    assert!(code == Some(124) && said.contains("the time is up"), "{code:?} {said}");
+    let (code, said) = run("tensor::zeros([3000, 3000])", &["--memory", "8MiB"]);
+    assert!(code == Some(1) && said.contains("too-large") && said.contains("--memory"), "{code:?} {said}");
+}
