@@ -57,6 +57,10 @@ pub(super) fn why(arguments: &Arguments) -> Result<(), Failure> {
         tell(record, &calls, &wanted, before.next().or_else(committed));
         return Ok(());
     }
+    if runs.is_empty() {
+        let error = Error::new(Code::MissingFile, "no run is on record");
+        return Err(Failure::usage(error.help("run a script first: what it leaves is compared with the run before")));
+    }
     let mut known: Vec<&str> = runs.iter().flat_map(|run| &run.steps).map(|step| step.function.as_str()).collect();
     known.extend(runs.iter().map(|run| run.script.as_str()));
     known.sort_unstable();
