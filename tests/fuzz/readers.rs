@@ -245,6 +245,7 @@ fn yaml_files() {
         plain(yaml::read::<Grid>(&text, "the grid").map_err(|located| located.error))
     });
     let lock = Lock {
+        kernel: Some("avx2".into()),
         saerun: "0".into(),
         script: Script { file: "a.rhai".into(), blake3: "00".into(), imports: [("b".into(), "1".into())].into() },
         params: [("seed".into(), 1.into())].into(),
