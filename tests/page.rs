@@ -144,7 +144,7 @@ fn tables_read_csv_and_say_what_they_leave_out() {
 #[test]
 fn the_policy_allows_the_script_that_is_there() {
     let hash = document::sha256_base64(html::SCRIPT.as_bytes());
-    assert!(html::page(&Page::default()).contains(&format!("script-src 'sha256-{hash}'")), "sort.sha256: {hash}");
+    assert!(html::page(&Page::default()).contains(&format!("script-src 'sha256-{hash}'")), "SCRIPT_HASH: {hash}");
 }
 
 #[test]

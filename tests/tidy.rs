@@ -199,7 +199,11 @@ fn files_are_short_named_and_introduced() {
         if ["utils.rs", "util.rs", "common.rs", "helpers.rs", "helper.rs", "types.rs", "misc.rs"].contains(&name) {
             found.push(format!("src/{}: name it by what it holds", source.path));
         }
-        if !source.text.starts_with("//!") {
+        let begin = match name.rsplit_once('.') {
+            Some((_, "css" | "js")) => ["/* ", "// "],
+            _ => ["//!", "//!"],
+        };
+        if !begin.iter().any(|begin| source.text.starts_with(begin)) {
             found.push(format!("src/{} does not begin with what it is for", source.path));
         }
         if source.text.contains('\r') || source.text.contains('\t') {

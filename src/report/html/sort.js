@@ -1,3 +1,4 @@
+// Makes the tables of a page sortable: by a click on a heading, or Enter there. Empty cells stay at the end.
 for (const table of document.querySelectorAll("table.data")) {
   const heads = [...table.tHead.rows[0].cells];
   const key = (row, i) => row.cells[i] ? row.cells[i].title || row.cells[i].textContent.trim() : "";
