@@ -54,7 +54,8 @@ impl Project {
     fn run(&self, words: &[&str]) -> Vec<String> {
         let (code, _, said) = self.saerun(&[&["job.rhai"], words].concat());
         assert_eq!(code, 0, "{said}");
-        said.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_string).collect()
+        let words = said.lines().filter_map(|line| line.split_whitespace().next());
+        words.filter(|word| ["ran", "cached"].contains(word)).map(str::to_string).collect()
     }
 
     fn edit(&self, file: &str, from: &str, to: &str) {

@@ -42,6 +42,9 @@ pub struct Arguments {
     /// Use what is remembered: quick, but then a result that was wrong when it was remembered stays wrong
     #[arg(long)]
     cached: bool,
+    /// Let scripts read this folder or file outside the project, as their runs were allowed to; may be repeated
+    #[arg(long, value_name = "PATH")]
+    allow_read: Vec<PathBuf>,
     /// Print nothing on stderr but warnings and errors
     #[arg(long, short)]
     quiet: bool,
@@ -187,6 +190,9 @@ fn again(
     }
     if let Some(threads) = threads {
         command.args(["--threads", &threads.to_string()]);
+    }
+    for path in &arguments.allow_read {
+        command.arg("--allow-read").arg(path);
     }
     if arguments.quiet {
         command.arg("--quiet");

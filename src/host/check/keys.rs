@@ -57,7 +57,7 @@ pub fn accepted() -> Vec<Accepts> {
         of("sae", "train", 2, fields_of::<TrainOptions>(), &["regularizer"]),
         of("synthetic", "superposition", 1, fields_of::<SuperpositionOptions>(), &["directions"]),
         of("table", "join", 4, &[], &["how"]),
-        of("table", "save", 3, &[], &["parquet"]),
+        of("table", "save", 3, &[], &["parquet", "tolerance"]),
         of("table", "sort", 3, &[], &["descending"]),
         of("tensor", "load", 2, &[], &["name"]),
         of("tensor", "save", 3, &[], &["name"]),
