@@ -62,7 +62,8 @@ fn results(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder.join("results/work")).into_iter().flatten().flatten();
     let named = entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()));
     named
-        .filter(|(name, _)| !name.starts_with('.'))
+        // The page tells of one run and its times: no result.
+        .filter(|(name, _)| !name.starts_with('.') && name != "report.html")
         .map(|(name, path)| (name, fs::read(path).expect("a file")))
         .collect()
 }

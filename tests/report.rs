@@ -418,9 +418,11 @@ fn scripts_make_tables_and_figures() {
         t.save("scores");
         t.filter(|row| row.reg == "none").group_by(["reg"], #{ score: ["mean", "count"], seed: "max" }).save("groups.csv");
         plot::histogram(#{ series: [#{ name: "a", values: [0.1, (), 0.3, 0.0 / 0.0] }], bin_width: 0.1 }).save("nn");
+        // A wrong key that stands in a map would be found before the script runs.
+        fn wrong(key) { let options = #{}; options[key] = true; options }
         let codes = [];
-        for bad in [|| t.column("scor"), || t.save("../x"), || t.sort("reg", #{ des: true }),
-            || plot::line(#{ serie: [] }), || plot::bar(#{ series: [] }), || t.group_by("reg", #{ score: "maen" }),
+        for bad in [|| t.column("scor"), || t.save("../x"), || t.sort("reg", wrong("des")),
+            || plot::line(wrong("serie")), || plot::bar(#{ series: [] }), || t.group_by("reg", #{ score: "maen" }),
             || t.filter(|row| 1)] {
             try { bad.call(); codes.push("none"); } catch (e) { codes.push(e.code); }
         }

@@ -258,12 +258,18 @@ fn results_stay_in_their_folder() {
 fn folders_are_replaced_whole() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let dir = root.path().join("sae");
-    store::write_dir_atomic(&dir, &[("a".into(), vec![1]), ("b".into(), vec![2])]).expect("written");
-    store::write_dir_atomic(&dir, &[("c".into(), vec![3])]).expect("replaced");
+    let config = || "config.json".to_string();
+    store::write_dir_atomic(&dir, &[(config(), vec![1]), ("model.safetensors".into(), vec![2])]).expect("written");
+    store::write_dir_atomic(&dir, &[(config(), vec![3])]).expect("replaced");
     assert_eq!(everything(root.path()).len(), 2);
-    assert_eq!(fs::read(dir.join("c")).expect("readable"), [3]);
+    assert_eq!(fs::read(dir.join("config.json")).expect("readable"), [3]);
     assert!(store::write_dir_atomic(&dir, &[("../d".into(), vec![])]).is_err());
-    let blocked = store::write_atomic(&dir.join("c").join("d"), b"").expect_err("a file is no folder");
+    // A folder with something of its own would be lost.
+    fs::write(dir.join("thesis.tex"), "").expect("written");
+    let lost = store::write_dir_atomic(&dir, &[(config(), vec![4])]).expect_err("a thesis is in it");
+    assert_eq!(lost.code, Code::WriteFailed);
+    assert_eq!(fs::read(dir.join("config.json")).expect("readable"), [3]);
+    let blocked = store::write_atomic(&dir.join("config.json").join("d"), b"").expect_err("a file is no folder");
     assert_eq!(blocked.code, Code::WriteFailed);
 }
 
