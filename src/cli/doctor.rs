@@ -94,7 +94,7 @@ fn free_disk(path: &Path) -> Option<u64> {
         let mut found: libc::statvfs = std::mem::zeroed();
         (libc::statvfs(path.as_ptr(), &mut found), found)
     };
-    (code == 0).then(|| found.f_bavail as u64 * found.f_frsize as u64)
+    (code == 0).then(|| found.f_bavail * found.f_frsize)
 }
 
 /// Other systems are not asked.

@@ -65,7 +65,7 @@ pub fn markdown(entries: &[Entry]) -> String {
         if let Some(takes) = takes {
             let _ = write!(out, " takes {}", takes.trim_start_matches("Takes ").trim_end_matches('.'));
         }
-        let _ = write!(out, "; [all of it]({stem}), [the script](../scripts/{stem}.rhai)\n");
+        let _ = writeln!(out, "; [all of it]({stem}), [the script](../scripts/{stem}.rhai)");
         if let Some(figure) = figure {
             let _ = write!(out, "\n![{title}]({stem}/{figure})\n");
         }
