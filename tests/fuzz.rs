@@ -161,3 +161,17 @@ fn folder() -> tempfile::TempDir {
     let folder = if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() };
     folder.expect("a temporary folder")
 }
+
+/// The harness sees what it is there for.
+#[test]
+fn what_is_wrong_is_found() {
+    keep_quiet();
+    let wrong = |read: &dyn Fn(&[u8]) -> Result<bool, String>| matches!(judge(b"file", read), Verdict::Wrong(_));
+    assert!(!wrong(&|_| Ok(true)) && !wrong(&|_| Ok(false)));
+    assert!(wrong(&|bytes| Ok(bytes[std::hint::black_box(9)] == 0)), "a panic");
+    assert!(wrong(&|bytes| Ok(vec![0u8; ROOM + (FOLD + 1) * bytes.len()].len() > 4)), "a flood of memory");
+    assert!(
+        wrong(&|_| plain::<()>(Err(saerun::error::Error::new(saerun::error::Code::Internal, "x")))),
+        "no plain error"
+    );
+}

@@ -45,7 +45,9 @@ pub fn mutated(files: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
 fn change(bytes: &mut Vec<u8>, at: usize, files: &[Vec<u8>], rng: &mut Rng) {
     let longest = 1 << rng.below(9);
     let span = at..(at + 1 + rng.below(longest)).min(bytes.len());
-    match rng.below(13) {
+    // What makes a file long is drawn less often than the rest.
+    let kind = rng.below(13);
+    match if matches!(kind, 5 | 11) && rng.below(5) > 0 { rng.below(5) } else { kind } {
         0 => bytes[at] ^= 1 << rng.below(8),
         1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff, rng.bits() as u8][rng.below(6)],
         2 => bytes.truncate(at),

@@ -20,8 +20,12 @@ use super::{folder, fuzz, plain};
 
 /// A torch archive with this pickle and one small storage.
 pub fn archive(pickle: &[u8]) -> Vec<u8> {
+    archive_with(pickle, &[0u8; 16])
+}
+
+fn archive_with(pickle: &[u8], storage: &[u8]) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
-    for (name, content) in [("a/data.pkl", pickle), ("a/data/0", &[0u8; 16][..])] {
+    for (name, content) in [("a/data.pkl", pickle), ("a/data/0", storage)] {
         let sizes = [content.len() as u32, content.len() as u32].map(u32::to_le_bytes).concat();
         let (length, offset) = ((name.len() as u16).to_le_bytes(), (bytes.len() as u32).to_le_bytes());
         bytes.extend([b"PK\x03\x04".as_slice(), &[0; 14], &sizes, &length, &[0; 2], name.as_bytes(), content].concat());
@@ -94,6 +98,22 @@ fn torch_files() {
     fuzz("torch", 1.0, &files, &read);
     let pickle = b"}X\x05\0\0\0W_encctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQK\0K\x02K\x02\x86K\x02K\x01\x86\x89NtRs.";
     fuzz("torch-pickle", 1.0, &[pickle.to_vec()], &|pickle| read(&archive(pickle)));
+}
+
+/// Tensors that show the same numbers again and again would fill any memory.
+#[test]
+fn repeated_tensors_are_refused() {
+    let head = b"}(X\x05\0\0\0W_encctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x04tQK\0K\x02K\x02\x86K\x02K\x01\x86\x89NtRq\0";
+    let mut pickle = head.to_vec();
+    for i in 0..3000u32 {
+        pickle.extend([&b"X\x04\0\0\0"[..], format!("{i:04}").as_bytes(), b"h\0"].concat());
+    }
+    pickle.extend(b"u.");
+    assert_eq!(plain(of_torch("x", &archive(&pickle))), Ok(true));
+    let zeros = vec![0u8; 1 << 20];
+    let shape = pickle.windows(14).position(|w| w == b"K\0K\x02K\x02\x86K\x02K\x01\x86\x89").expect("the shape");
+    let wider = [&pickle[..shape + 2], b"J\0\0\x04\0K\x01\x86K\x01K\x01\x86\x89", &pickle[shape + 14..]].concat();
+    assert_eq!(plain(of_torch("x", &archive_with(&wider, &zeros))), Ok(false));
 }
 
 #[test]
@@ -288,11 +308,15 @@ fn files_of_our_own() {
     let fill = |folder: &std::path::Path| saerun::store::write_atomic(&folder.join("result.json"), b"{\"a\": 1}");
     for name in ["manifest.json", "result.json"] {
         let entry = cache.put(&key, &mut |folder| fill(folder)).expect("an entry");
-        let whole = fs::read(entry.dir().join(name)).expect("a file");
+        let read = |name: &str| (entry.dir().join(name), fs::read(entry.dir().join(name)).expect("a file"));
+        let other: Vec<_> =
+            ["manifest.json", "result.json"].map(read).into_iter().filter(|(path, _)| !path.ends_with(name)).collect();
+        let whole = read(name).1;
         fuzz(&format!("cache-{name}"), 0.3, &[whole], &|bytes| {
-            // A damaged entry is removed, and a whole one must not hide what is wrong with the next.
+            // A damaged entry is removed, and nothing else would then be looked at.
             if !entry.dir().exists() {
-                cache.put(&key, &mut |folder| fill(folder)).expect("an entry");
+                fs::create_dir(entry.dir()).expect("a folder");
+                other.iter().for_each(|(path, whole)| fs::write(path, whole).expect("a file"));
             }
             fs::write(entry.dir().join(name), bytes).expect("a file");
             Ok(cache.get(&key, &|_| ()).is_some())
