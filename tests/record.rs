@@ -168,6 +168,16 @@ fn what_means_the_same_invalidates_nothing_and_a_constant_what_depends_on_it() {
     let other = fs::read_to_string(project.path().join("job.rhai")).expect("the script").replace("8], p.seed", "8], 1");
     project.script(&other);
     assert_eq!(project.run(&[]), ["cached", "ran"], "the content of a captured tensor");
+    // A closure that another call gives back is not the one that is written out beside it.
+    let nested = SCRIPT.replace("|w| spread(w) * strength", "first([|w| w.sqr().sum()], |x| x)");
+    let nested = nested.replace("fn spread(w) { w.matmul(w.t()).sqr().sum() }", "fn first(all, f) { all[0] }");
+    let nested = nested
+        .replace("let strength = 0.5;", "let kept = [|w| w.sqr().sum()];")
+        .replace("[|w| w.sqr().sum()], |x", "kept, |x");
+    let project = Project::new(&nested);
+    assert_eq!(project.run(&[]), ["ran", "ran"]);
+    project.script(&nested.replace("[|w| w.sqr()", "[|w| w.abs()"));
+    assert_eq!(project.run(&[]), ["cached", "ran"], "a closure from elsewhere");
 }
 
 #[test]

@@ -25,8 +25,13 @@ pub fn digest(session: &Session, engine: &Engine, function: &FnPtr, file: Option
     });
     match own.filter(|_| plain && function.is_anonymous()) {
         Some(code) => hasher.update(code.as_bytes()),
-        // Given by name, through a variable, or with captured values of unknown content: all scripts and parameters count.
-        None => hasher.update(everything(session, engine).as_bytes()).update(session.params().to_string().as_bytes()),
+        // Given by name, through a variable, or with captured values of unknown content: all that the script was made from
+        // and has read so far counts.
+        None => {
+            let inputs = format!("{:?}", session.lock("").inputs);
+            hasher.update(everything(session, engine).as_bytes());
+            hasher.update(session.params().to_string().as_bytes()).update(inputs.as_bytes())
+        }
     };
     hasher.finalize().to_hex().to_string()
 }
@@ -88,8 +93,7 @@ fn reached(tokens: &[Lexed], position: Position) -> Option<String> {
     let call = tokens.iter().position(|(_, at)| *at >= position)?;
     let open = call + tokens[call..].iter().position(|(token, _)| *token == Token::LeftParen)?;
     let slice = &tokens[open..=closing(tokens, open, &Token::LeftParen, &Token::RightParen)?];
-    let written_out =
-        slice.windows(2).any(|pair| matches!(pair[0].0, Token::Comma | Token::LeftParen) && pair[1].0 == Token::Pipe);
+    let written_out = is_argument(slice);
     let far = |token: &Token| *token == Token::Import || word(token) == Some("global");
     if !written_out || tokens.iter().any(|(token, _)| far(token)) {
         return None;
@@ -109,6 +113,20 @@ fn reached(tokens: &[Lexed], position: Position) -> Option<String> {
         pieces.push(&tokens[at..=closing(tokens, body, &Token::LeftBrace, &Token::RightBrace)?]);
         taken.push(at);
     }
+}
+
+/// Whether one of the arguments between these parentheses is a closure written out; one inside another call does not
+/// count, which may give back any other.
+fn is_argument(slice: &[Lexed]) -> bool {
+    let mut depth = 0;
+    slice.windows(2).any(|pair| {
+        match pair[0].0 {
+            Token::LeftParen | Token::LeftBracket | Token::LeftBrace | Token::MapStart => depth += 1,
+            Token::RightParen | Token::RightBracket | Token::RightBrace => depth -= 1,
+            _ => {}
+        }
+        depth == 1 && matches!(pair[0].0, Token::Comma | Token::LeftParen) && pair[1].0 == Token::Pipe
+    })
 }
 
 /// Where what opens at `from` closes.
