@@ -5,7 +5,7 @@
 //! thread counted: at most [`ROOM`] and [`FOLD`] times the file may be held at a time. A thread ends the process when an input
 //! takes longer than [`PATIENCE`].
 //!
-//! By default a few hundred inputs a reader; `SAERUN_FUZZ=1000000` sets the number, `SAERUN_FUZZ_SEED` another seed than 0:
+//! By default up to a thousand inputs a reader; `SAERUN_FUZZ=1000000` sets the number, `SAERUN_FUZZ_SEED` another seed than 0:
 //! `SAERUN_FUZZ=1000000 cargo test --release fuzz:: -- --nocapture` prints a line a reader. Everything is drawn by a seed, the
 //! reader's name and the input's number, so a failure is found again by its number: `SAERUN_FUZZ_FROM` sets the first one.
 
@@ -32,7 +32,7 @@ const FOLD: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Inputs by default.
-const QUICK: u64 = 300;
+const QUICK: u64 = 1000;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
