@@ -145,8 +145,7 @@ fn killed_at_twenty_points_the_bytes_are_the_same() {
             assert!(left.is_empty(), "{left:?}");
         }
     }
-    // How many depends on the machine's load; none would mean that nothing was tested.
-    assert!(stopped > 0, "all {POINTS} runs had ended before they were stopped");
+    assert!(stopped >= POINTS / 4, "{stopped} of {POINTS} runs were stopped: the others had ended");
 }
 
 /// Asked to stop, a training of a model keeps its state at once: it does not begin again at the last checkpoint of its own.
