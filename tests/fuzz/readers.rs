@@ -252,6 +252,18 @@ fn tables() {
     fuzz("csv", 1.0, &[csv.into(), more], &|bytes| plain(Table::from_csv(bytes.to_vec())));
 }
 
+/// What the harness has found: polars panics where a quoted field is one byte.
+#[test]
+fn quotes_without_their_other_half_are_refused() {
+    for (text, line) in [("a,b\n1,2\".5\n,x\n\"", 2), ("a,b\n1,2\n\"", 3), ("a\n\"x\"y\n", 2), ("a\n\"x\n\ny\n", 2)] {
+        let error = Table::from_csv(text.into()).map(|_| ()).expect_err(text);
+        assert_eq!(error.code, saerun::error::Code::DamagedFile);
+        assert!(error.facts[0].1.ends_with(&format!("line {line}")), "{text}: {error}");
+    }
+    let table = Table::from_csv("\u{feff}\"a\",b\r\n\"x \"\"y\"\"\",\"1\n2\"\r\n\"\",\r\n".into()).expect("a table");
+    assert_eq!((table.columns(), table.height()), (vec!["a".to_string(), "b".to_string()], 2));
+}
+
 #[test]
 fn yaml_files() {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

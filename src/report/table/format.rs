@@ -81,3 +81,38 @@ fn markdown_field(value: &Value) -> String {
 fn markdown_text(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
 }
+
+/// The first line of CSV text in which a quote stands where none can: within a field, or without its other half. polars takes
+/// the first and the last byte off a quoted field, and panics when they are the same.
+pub(super) fn misquoted(bytes: &[u8]) -> Option<usize> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let (mut line, mut at) = (1, 0);
+    while at < bytes.len() {
+        let begin = line;
+        if bytes[at] == b'"' {
+            // Up to the quote that closes the field; two are one inside.
+            at += 1;
+            loop {
+                match (bytes.get(at), bytes.get(at + 1)) {
+                    (None, _) => return Some(begin),
+                    (Some(b'"'), Some(b'"')) => at += 1,
+                    (Some(b'"'), None | Some(b',' | b'\n' | b'\r')) => break,
+                    (Some(b'"'), Some(_)) => return Some(line),
+                    (Some(b'\n'), _) => line += 1,
+                    _ => {}
+                }
+                at += 1;
+            }
+            at += 1;
+        }
+        while at < bytes.len() && !matches!(bytes[at], b',' | b'\n') {
+            if bytes[at] == b'"' {
+                return Some(line);
+            }
+            at += 1;
+        }
+        line += usize::from(bytes.get(at) == Some(&b'\n'));
+        at += 1;
+    }
+    None
+}

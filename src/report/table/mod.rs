@@ -90,6 +90,11 @@ impl Table {
             let reason = error.to_string();
             Error::new(Code::DamagedFile, "this is no CSV table").fact("reason", reason.lines().next().unwrap_or(""))
         };
+        if let Some(line) = format::misquoted(&bytes) {
+            return Err(Error::new(Code::DamagedFile, "this is no CSV table")
+                .fact("reason", format!("a quote that does not belong there, line {line}"))
+                .help("a field that holds a quote is quoted itself, and its quotes are doubled"));
+        }
         let frame = CsvReadOptions::default()
             .with_infer_schema_length(None)
             .with_n_threads(Some(1))
