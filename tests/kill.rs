@@ -107,6 +107,22 @@ fn worked(child: &mut Child, ticks: u64) -> u64 {
     seen
 }
 
+/// Waits until a process catches SIGINT and SIGTERM, which is the first thing it does, or has ended.
+fn listens(child: &mut Child) {
+    let path = format!("/proc/{}/status", child.id());
+    let caught = |text: &str| {
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    };
+    let both = 1 << (15 - 1) | 1 << (2 - 1);
+    while child.try_wait().expect("a process").is_none() {
+        if caught(&fs::read_to_string(&path).unwrap_or_default()).is_some_and(|mask| mask & both == both) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn kill(child: &Child, signal: &str) {
     // It may have ended by itself.
     let _ = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
@@ -130,6 +146,9 @@ fn killed_at_twenty_points_the_bytes_are_the_same() {
         }
         let mut child = saerun(folder.path()).spawn().expect("saerun");
         worked(&mut child, (rng.uniform() * [0.95, 0.5][point % 2] * length as f64) as u64);
+        if point % 3 != 0 {
+            listens(&mut child);
+        }
         let (signal, code) = [("-KILL", None), ("-TERM", Some(143)), ("-INT", Some(130))][point % 3];
         kill(&child, signal);
         let status = child.wait().expect("an end");

@@ -67,12 +67,10 @@ fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, watched: &Watched) ->
         root: root.to_path_buf(),
         stem: "cell".to_string(),
         results: Some(sweep::results_of(dir, index)),
-        cache: None,
         overrides: cell.params.iter().map(|(name, value)| (name.clone(), Override::Plain(value.clone()))).collect(),
         use_cache: true,
         quiet: false,
         progress: false,
-        json: false,
         stop: Arc::clone(&watched.stop),
         ..Setup::default()
     })?);

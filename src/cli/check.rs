@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{Failure, project, run::inside};
+use super::run::{Format, inside};
+use super::{Failure, project};
 use crate::error::{Code, Error, Result};
 use crate::host::check::{Finding, Severity, check as findings};
 use crate::host::session::Setup;
@@ -20,20 +21,11 @@ pub struct Arguments {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How findings are printed
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Let warnings fail the check too
     #[arg(long)]
     deny_warnings: bool,
-}
-
-/// How findings are printed.
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// One JSON object a line
-    Json,
 }
 
 const AFTER: &str = "\
@@ -95,7 +87,7 @@ pub(super) fn check(arguments: &Arguments) -> std::result::Result<(), Failure> {
 
 fn print(finding: &Finding, format: Format, session: &Session) {
     match format {
-        Format::Text => anstream::println!("{}\n", finding.draw(session)),
+        Format::Human => anstream::println!("{}\n", finding.draw(session)),
         Format::Json => anstream::println!("{}", finding.to_json()),
     }
 }

@@ -37,8 +37,8 @@ pub(super) struct Watched {
 }
 
 impl Limits {
-    /// Sets the limits of this process, and what stops it.
-    pub(super) fn apply(&self) -> Result<Watched, Failure> {
+    /// Sets what this process may read, and how much memory it may take.
+    pub(super) fn set(&self) -> Result<(), Failure> {
         if let Some(path) = self.allow_read.iter().find(|path| !path.exists()) {
             let error = Error::new(Code::MissingFile, format!("`--allow-read {}` names nothing", path.display()));
             return Err(Failure::usage(error.fact("expected", "a folder or file that is there")));
@@ -46,6 +46,12 @@ impl Limits {
         if let Some(bytes) = self.memory {
             memory::set_limit(bytes);
         }
+        Ok(())
+    }
+
+    /// Sets the limits of this process, and what stops it.
+    pub(super) fn apply(&self) -> Result<Watched, Failure> {
+        self.set()?;
         let watched = watch_signals(true);
         if let Some(time) = self.timeout {
             let watched = watched.clone();

@@ -81,6 +81,11 @@ pub(super) fn repl(arguments: &Arguments) -> Result<(), Failure> {
         let error = Error::new(Code::UnknownParameter, "there is no script to set parameters of");
         return Err(Failure::usage(error.help("saerun repl FILE --set NAME=VALUE")));
     }
+    if arguments.options.limits.timeout.is_some() {
+        let error = Error::new(Code::Unsupported, "a conversation has no `--timeout`");
+        return Err(Failure::usage(error.help("Ctrl-C stops what is running")));
+    }
+    arguments.options.limits.set()?;
     arguments.options.use_threads();
     watch_signals(&attention);
     let root = setup.root.clone();

@@ -184,10 +184,12 @@ pub(super) fn perform(session: &Arc<Session>, script: &Script, ending: &Ending) 
     if let Err(error) = &kept {
         anstream::eprintln!("warning: this run is not on record: {error}");
     }
-    if !ending.verifying {
-        super::report::leave(session, &script.name, kept.ok().as_ref(), ending.report.as_deref(), exit_code)?;
+    if ending.verifying {
+        return outcome;
     }
-    outcome
+    let page = super::report::leave(session, &script.name, kept.ok().as_ref(), ending.report.as_deref(), exit_code);
+    // What stopped the script comes before what its page lacks.
+    outcome.and(page)
 }
 
 /// Whether the environment asks for no progress: a log of continuous integration, mostly.

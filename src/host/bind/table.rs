@@ -166,7 +166,8 @@ pub mod table {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn read(ctx: NativeCallContext, path: &str) -> Raised<Table> {
-        let (session, full) = (session(&ctx), session(&ctx).readable(path).at(&ctx)?);
+        let session = session(&ctx);
+        let full = session.readable(path).at(&ctx)?;
         let table = Table::read(&full).at(&ctx)?;
         session.record_file(path, &full).at(&ctx)?;
         Ok(table)

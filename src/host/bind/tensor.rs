@@ -250,9 +250,10 @@ pub mod tensor {
         let mut options = Options::new("tensor::load", options);
         let name = options.take_native::<rhai::ImmutableString>("name").at(&ctx)?;
         options.finish().at(&ctx)?;
-        let full = session(&ctx).readable(path).at(&ctx)?;
+        let session = session(&ctx);
+        let full = session.readable(path).at(&ctx)?;
         let tensor = tensor_file::read(&full, path, name.as_deref()).at(&ctx)?;
-        session(&ctx).record_file(path, &full).at(&ctx)?;
+        session.record_file(path, &full).at(&ctx)?;
         Ok(tensor)
     }
 
