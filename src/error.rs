@@ -153,7 +153,7 @@ pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(given, name), *name))
-        .filter(|(distance, name)| 3 * distance <= name.len().max(given.len()) + 1)
+        .filter(|(distance, name)| 3 * distance <= name.len().min(given.len()) + 1)
         .min()
         .map(|(_, name)| name)
 }

@@ -1,10 +1,15 @@
 //! The inner loop of products against its reference, bit for bit, and what is built on it.
 
-use saerun::ops::Rows;
 use saerun::ops::affine::Affine;
+use saerun::ops::dense::Padded;
+use saerun::ops::encode::{Floor, encode_above, encode_above_whole};
 use saerun::ops::kernel::{Kernel, available, entry_reference};
 use saerun::ops::linear::linear;
+use saerun::ops::nearest::{nearest, nearest_two, nearest_two_reference, nearest_whole};
 use saerun::ops::panels::Panels;
+use saerun::ops::screen::{self, Rounded, bound, entries};
+use saerun::ops::unit::UnitRows;
+use saerun::ops::{Rows, Sign};
 use saerun::rng::Rng;
 
 fn normals(n: usize, purpose: &str) -> Vec<f32> {
@@ -78,4 +83,117 @@ fn an_affine_map_is_that_of_training_and_knows_no_neighbors() {
         assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
     }
     assert_eq!(affine.apply(&x[193 * d..194 * d]), out[193 * m..194 * m], "one row alone");
+}
+
+/// Rows that rounding treats badly: one value, one value far above the rest, all equal, all but zero, zero.
+fn hard(n: usize, d: usize, purpose: &str) -> Vec<f32> {
+    let mut values = normals(n * d, purpose);
+    for (i, row) in values.chunks_exact_mut(d).enumerate() {
+        match i % 8 {
+            0 => row.iter_mut().enumerate().for_each(|(k, x)| *x = if k == i % d { -3.0 } else { 0.0 }),
+            1 => row[i % d] *= 1e4,
+            2 => row.fill(0.25),
+            3 => row.iter_mut().for_each(|x| *x *= 1e-12),
+            4 => row.fill(0.0),
+            5 => row.iter_mut().for_each(|x| *x *= 1e12),
+            _ => {}
+        }
+    }
+    values
+}
+
+#[test]
+fn integers_lie_within_their_bound_of_the_f32_product() {
+    for (n, m, d) in [(1, 1, 1), (40, 70, 3), (64, 96, 130), (24, 40, 2051)] {
+        let (a, b) = (hard(n, d, "a"), hard(m, d, "b"));
+        let (a, b) = (Rows { data: &a, n, d }, Rows { data: &b, n: m, d });
+        for screen in screen::available() {
+            let (left, right) = (Rounded::new(a, screen.rows).unwrap(), Rounded::new(b, screen.columns).unwrap());
+            let mut seen = 0;
+            screen.tiles((&left, 0..left.len()), (&right, 0..right.len()), |row, column, tile| {
+                for (at, product) in tile.iter().enumerate() {
+                    let (i, j) = (row + at / screen.columns, column + at % screen.columns);
+                    if i >= n || j >= m {
+                        assert_eq!(*product, 0, "padding is zero");
+                        continue;
+                    }
+                    seen += 1;
+                    let unit = f64::from(left.unit[i]) * f64::from(right.unit[j]);
+                    let exact = f64::from(entry_reference(a.row(i), b.row(j)));
+                    let off = (f64::from(*product) * unit - exact).abs();
+                    assert!(off <= f64::from(bound(d)) * unit, "{} {d} at {i}, {j}: {off}", screen.name);
+                }
+            });
+            assert_eq!(seen, n * m);
+        }
+    }
+}
+
+#[test]
+fn rows_without_a_bound_are_not_rounded() {
+    let rounded = |x: f32| Rounded::new(Rows { data: &[1.0, x, 2.0, 3.0], n: 2, d: 2 }, 6).is_some();
+    assert!(rounded(0.5) && rounded(0.0));
+    assert!(!rounded(f32::NAN) && !rounded(f32::INFINITY) && !rounded(1e20));
+    assert!(Rounded::new(Rows { data: &[1e-20, 0.0], n: 1, d: 2 }, 6).is_none());
+}
+
+#[test]
+fn entries_one_by_one_have_the_bits_of_the_kernel() {
+    let (n, d) = (21, 77);
+    let x = normals(n * d, "entries");
+    let row = |i: usize| &x[i * d..(i + 1) * d];
+    let mut found = Vec::new();
+    entries((0..n).map(|i| (row(i), row(n - 1 - i))), |x| found.push(x.to_bits()));
+    let expected: Vec<u32> = (0..n).map(|i| entry_reference(row(i), row(n - 1 - i)).to_bits()).collect();
+    assert_eq!(found, expected);
+}
+
+/// Codes by a first look in integers are those of the f32 product, bit for bit: sparse and dense, with pre-activations at their floor.
+#[test]
+fn a_first_look_changes_no_code() {
+    let (n, d, d_sae) = (400, 65, 2100);
+    for purpose in ["usual", "hard"] {
+        let x = if purpose == "hard" { hard(n, d, "x") } else { normals(n * d, "x") };
+        let w = if purpose == "hard" { hard(d_sae, d, "w") } else { normals(d_sae * d, "w") };
+        let (x, w) = (Padded::of(&x, d), Rows { data: &w, n: d_sae, d });
+        // Some biases put a token's pre-activation exactly at 0, or next to it.
+        let at_floor = |i: usize| -entry_reference(x.row(i % n), w.row(i));
+        for shift in [-30.0, -18.0, -4.0, 0.0] {
+            let bias: Vec<f32> = (0..d_sae)
+                .map(|i| match i % 7 {
+                    0 => at_floor(i),
+                    1 => at_floor(i).next_up(),
+                    _ => shift,
+                })
+                .collect();
+            let each: Vec<f32> = (0..d_sae).map(|i| if i % 3 == 0 { 2.0 } else { -1.0 }).collect();
+            for floor in [Floor::All(0.0), Floor::All(1.5), Floor::Each(&each), Floor::All(f32::NEG_INFINITY)] {
+                for limit in [None, Some(0.01), Some(0.3)] {
+                    let looked = encode_above(&x, w, &bias, floor, limit);
+                    let whole = encode_above_whole(&x, w, &bias, floor, limit);
+                    assert!(looked == whole, "{purpose}, bias {shift}, {floor:?}, {limit:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Neighbors by a first look are those of the f32 pass, also where many rows are equal or nearly so.
+#[test]
+fn a_first_look_changes_no_neighbor() {
+    let (n, d) = (700, 33);
+    let usual = normals(n * d, "neighbors");
+    let mut close = usual.clone();
+    let jitter = normals(n * d, "jitter");
+    for (at, x) in close.iter_mut().enumerate().filter(|(at, _)| at / d < 600) {
+        *x = usual[at % d + d * (at / d % 40)] + 1e-6 * jitter[at];
+    }
+    let equal: Vec<f32> = (0..n * d).map(|at| usual[at % d]).collect();
+    for rows in [&usual, &close, &equal, &usual[..2 * d].to_vec()] {
+        let unit = UnitRows::new(Rows { data: rows, n: rows.len() / d, d }, None);
+        for sign in [Sign::Signed, Sign::Abs] {
+            assert_eq!(nearest(&unit, sign), nearest_whole(&unit, sign));
+            assert_eq!(nearest_two(&unit, sign), nearest_two_reference(&unit, sign));
+        }
+    }
 }

@@ -58,6 +58,17 @@ fn project() -> tempfile::TempDir {
 }
 
 #[test]
+fn exit_leaves_with_its_code() {
+    let folder = project();
+    let said = talk(folder.path(), &[], "let a = 40\nexit(a - 37)\nprint(\"not reached\")\n");
+    assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{}", said.err);
+    // A script that ends so has ended well, and what it defined is there.
+    fs::write(folder.path().join("scripts/ends.rhai"), "let b = 2;\nexit(4);\n").expect("a script");
+    let said = talk(folder.path(), &["scripts/ends.rhai"], "b + 1\n");
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "3\n"), "{}", said.err);
+}
+
+#[test]
 fn a_conversation_remembers_what_worked() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let inputs = "1 + 1\nit * 3\nlet x = [1,\n  2,\n  3];\nfn last(a) {\n  a[a.len() - 1]\n}\nlast(x)\n\

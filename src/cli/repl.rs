@@ -45,7 +45,7 @@ pub(super) const COMMANDS: [(&str, &str, &str); 8] = [
     (":time", "EXPRESSION", "evaluate, and say how long it took"),
     (":load", "FILE", "run a script here; its variables and functions are kept"),
     (":reset", "", "forget all variables, functions and imports"),
-    (":quit", "", "leave; so does Ctrl-D"),
+    (":quit", "", "leave; so do Ctrl-D and `exit()`"),
     (":q", "", "the same"),
 ];
 
@@ -62,6 +62,8 @@ pub(super) struct Talk {
     attention: Arc<Attention>,
     failures: usize,
     interrupted: bool,
+    /// The code of the `exit` that ended it.
+    left: Option<u8>,
 }
 
 /// What a signal finds.
@@ -89,15 +91,23 @@ pub(super) fn repl(arguments: &Arguments) -> Result<(), Failure> {
     arguments.options.use_threads();
     watch_signals(&attention);
     let root = setup.root.clone();
-    let mut talk = Talk { repl: Repl::new(setup)?, root, attention, failures: 0, interrupted: false };
+    let mut talk = Talk { repl: Repl::new(setup)?, root, attention, failures: 0, interrupted: false, left: None };
     if let Some(file) = &arguments.file {
         talk.load(file);
     }
-    if std::io::stdin().is_terminal() {
-        return terminal::talk(&mut talk);
+    let terminal = std::io::stdin().is_terminal();
+    if terminal {
+        terminal::talk(&mut talk)?
+    } else {
+        talk.read()?
     }
-    talk.read()?;
+    match talk.left {
+        Some(exit_code @ 1..) => return Err(Failure { text: String::new(), exit_code }),
+        Some(0) => return Ok(()),
+        None => {}
+    }
     match (talk.interrupted, talk.failures) {
+        _ if terminal => Ok(()),
         (true, _) => Err(Error::new(Code::Interrupted, "interrupted").into()),
         (_, 0) => Ok(()),
         (_, n) => Err(Error::new(Code::Failed, format!("{n} input{} failed", if n == 1 { "" } else { "s" })).into()),
@@ -128,10 +138,7 @@ impl Talk {
     pub(super) fn take(&mut self, input: &str) -> Next {
         let input = input.trim();
         if !is_command(input) {
-            if !input.is_empty() {
-                self.eval(input);
-            }
-            return Next::More;
+            return if input.is_empty() { Next::More } else { self.eval(input) };
         }
         let (command, argument) = input.split_once(char::is_whitespace).unwrap_or((input, ""));
         let argument = argument.trim();
@@ -148,8 +155,9 @@ impl Talk {
             ":vars" => self.vars(),
             ":time" => {
                 let begin = Instant::now();
-                self.eval(argument);
+                let next = self.eval(argument);
                 anstream::eprintln!("took {}", took(begin.elapsed().as_secs_f64()));
+                return next;
             }
             ":load" => self.load(Path::new(argument)),
             ":reset" => {
@@ -166,16 +174,21 @@ impl Talk {
         Next::More
     }
 
-    /// Runs an input and shows its value.
-    fn eval(&mut self, input: &str) {
+    /// Runs an input and shows its value; `exit` in it leaves.
+    fn eval(&mut self, input: &str) -> Next {
         self.attention.begin();
         let outcome = self.repl.eval(input);
         self.attention.end();
         match outcome {
+            Err(_) if self.repl.ended().is_some() => {
+                self.left = self.repl.ended();
+                return Next::Leave;
+            }
             Ok(Some(value)) => anstream::println!("{value}"),
             Ok(None) => {}
             Err(failed) => self.failed(&failed),
         }
+        Next::More
     }
 
     /// Runs a script and takes over what it defines.
@@ -187,7 +200,8 @@ impl Talk {
         self.attention.begin();
         let outcome = self.repl.load(&name, &text);
         self.attention.end();
-        if let Err(failed) = outcome {
+        // A script that ends by `exit` has ended well, and the conversation goes on.
+        if let (Err(failed), None) = (outcome, self.repl.ended()) {
             self.failed(&failed);
         }
     }

@@ -19,8 +19,8 @@
 use rayon::prelude::*;
 
 use super::codes::ByLatent;
+use super::dense::Padded;
 use super::dense::dense_gradients;
-use super::encode::Padded;
 use super::gated::gated_gradient;
 use super::jump::jump_gradient;
 use super::simd::{add_scaled, add_scaled_lanes, dot_lanes, wide};

@@ -4,12 +4,98 @@
 // Loops over several slices by one index are what the compiler turns into registers.
 #![allow(clippy::needless_range_loop)]
 
+use std::cell::RefCell;
+
 use rayon::prelude::*;
 
 use super::Rows;
 use super::backward::{LATENT_CHUNK, Lent, Sums};
-use super::encode::{LATENT_TILE, Padded, TOKEN_TILE, with_tile};
 use super::matmul::{Threads, View, matmul};
+
+/// Tokens in a tile of the dense way's products.
+pub const TOKEN_TILE: usize = 1024;
+/// Latents in a tile of the dense way's products.
+pub const LATENT_TILE: usize = 1024;
+
+thread_local! {
+    static TILE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends this thread's tile buffer, at least `len` long, with whatever the last borrower left in it.
+pub(crate) fn with_tile<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    TILE.with_borrow_mut(|tile| {
+        if tile.len() < len {
+            tile.resize(len, 0.0);
+        }
+        work(&mut tile[..len])
+    })
+}
+
+/// Rows padded with zero rows to a multiple of [`TOKEN_TILE`].
+#[derive(Debug, Clone, Default)]
+pub struct Padded {
+    /// The rows, and the zero rows after them.
+    pub data: Vec<f32>,
+    /// How many rows are real.
+    pub n: usize,
+    /// How long a row is.
+    pub d: usize,
+}
+
+impl Padded {
+    /// `n` zero rows of length `d`.
+    pub fn zeros(n: usize, d: usize) -> Padded {
+        Padded { data: vec![0.0; n.div_ceil(TOKEN_TILE) * TOKEN_TILE * d], n, d }
+    }
+
+    /// The rows of `x`, each of length `d`.
+    pub fn of(x: &[f32], d: usize) -> Padded {
+        let mut padded = Padded::zeros(x.len() / d.max(1), d);
+        padded.data[..x.len()].copy_from_slice(x);
+        padded
+    }
+
+    /// The rows of `x` less `shift`.
+    pub fn centered(x: &[f32], shift: &[f32]) -> Padded {
+        let d = shift.len();
+        let mut padded = Padded::zeros(x.len() / d.max(1), d);
+        padded.center(x, shift);
+        padded
+    }
+
+    /// Overwrites the real rows with the rows of `x`, which has as many, less `shift`.
+    pub fn center(&mut self, x: &[f32], shift: &[f32]) {
+        let d = self.d;
+        self.data[..self.n * d].par_chunks_mut(d * 64).zip(x.par_chunks(d * 64)).for_each(|(out, x)| {
+            for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
+                for ((o, x), s) in out.iter_mut().zip(x).zip(shift) {
+                    *o = x - s;
+                }
+            }
+        });
+    }
+
+    /// How many token tiles.
+    pub fn tiles(&self) -> usize {
+        self.n.div_ceil(TOKEN_TILE)
+    }
+
+    /// Token tile `t`, always [`TOKEN_TILE`] rows, and how many of them are real.
+    pub fn tile(&self, t: usize) -> (&[f32], usize) {
+        let size = TOKEN_TILE * self.d;
+        (&self.data[t * size..(t + 1) * size], TOKEN_TILE.min(self.n - t * TOKEN_TILE))
+    }
+
+    /// The real rows.
+    pub fn rows(&self) -> &[f32] {
+        &self.data[..self.n * self.d]
+    }
+
+    /// Row `i`.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.data[i * self.d..(i + 1) * self.d]
+    }
+}
 
 /// The share of active pairs above which the dense way is faster.
 ///

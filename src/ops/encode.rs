@@ -1,110 +1,26 @@
 //! The encoder: one dense product by tiles, with bias, floor and compaction to sparse codes fused into each tile.
 //!
 //! The dense pre-activations exist one small tile at a time, in the first cache. A token's codes do not depend on the tokens beside
-//! it, nor on the order of latents: see [`super::kernel`].
+//! it, nor on the order of latents: see [`super::kernel`]. Where few pairs fire, a first look in integers ([`super::screen`]) leaves only
+//! those to the f32 product, and the codes are the same to the bit.
 
 // Loops over several slices by one index are what the compiler turns into registers.
 #![allow(clippy::needless_range_loop)]
-
-use std::cell::RefCell;
 
 use rayon::prelude::*;
 
 use super::Rows;
 use super::codes::Codes;
+use super::dense::Padded;
 use super::kernel::kernel;
 use super::panels::Panels;
+use super::screen::{Rounded, Screen, bound, entries, screen};
 use super::simd::wide;
 
 /// Tokens that one task encodes: at 512 values a token, they stay in the second cache. A multiple of every kernel's rows.
 const TOKENS: usize = 192;
 /// Latents that one task takes them through. A multiple of every kernel's columns.
 const LATENTS: usize = 2048;
-
-/// Tokens in a tile of the dense way's products.
-pub const TOKEN_TILE: usize = 1024;
-/// Latents in a tile of the dense way's products.
-pub const LATENT_TILE: usize = 1024;
-
-thread_local! {
-    static TILE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends this thread's tile buffer, at least `len` long, with whatever the last borrower left in it.
-pub(crate) fn with_tile<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    TILE.with_borrow_mut(|tile| {
-        if tile.len() < len {
-            tile.resize(len, 0.0);
-        }
-        work(&mut tile[..len])
-    })
-}
-
-/// Rows padded with zero rows to a multiple of [`TOKEN_TILE`].
-#[derive(Debug, Clone, Default)]
-pub struct Padded {
-    /// The rows, and the zero rows after them.
-    pub data: Vec<f32>,
-    /// How many rows are real.
-    pub n: usize,
-    /// How long a row is.
-    pub d: usize,
-}
-
-impl Padded {
-    /// `n` zero rows of length `d`.
-    pub fn zeros(n: usize, d: usize) -> Padded {
-        Padded { data: vec![0.0; n.div_ceil(TOKEN_TILE) * TOKEN_TILE * d], n, d }
-    }
-
-    /// The rows of `x`, each of length `d`.
-    pub fn of(x: &[f32], d: usize) -> Padded {
-        let mut padded = Padded::zeros(x.len() / d.max(1), d);
-        padded.data[..x.len()].copy_from_slice(x);
-        padded
-    }
-
-    /// The rows of `x` less `shift`.
-    pub fn centered(x: &[f32], shift: &[f32]) -> Padded {
-        let d = shift.len();
-        let mut padded = Padded::zeros(x.len() / d.max(1), d);
-        padded.center(x, shift);
-        padded
-    }
-
-    /// Overwrites the real rows with the rows of `x`, which has as many, less `shift`.
-    pub fn center(&mut self, x: &[f32], shift: &[f32]) {
-        let d = self.d;
-        self.data[..self.n * d].par_chunks_mut(d * 64).zip(x.par_chunks(d * 64)).for_each(|(out, x)| {
-            for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
-                for ((o, x), s) in out.iter_mut().zip(x).zip(shift) {
-                    *o = x - s;
-                }
-            }
-        });
-    }
-
-    /// How many token tiles.
-    pub fn tiles(&self) -> usize {
-        self.n.div_ceil(TOKEN_TILE)
-    }
-
-    /// Token tile `t`, always [`TOKEN_TILE`] rows, and how many of them are real.
-    pub fn tile(&self, t: usize) -> (&[f32], usize) {
-        let size = TOKEN_TILE * self.d;
-        (&self.data[t * size..(t + 1) * size], TOKEN_TILE.min(self.n - t * TOKEN_TILE))
-    }
-
-    /// The real rows.
-    pub fn rows(&self) -> &[f32] {
-        &self.data[..self.n * self.d]
-    }
-
-    /// Row `i`.
-    pub fn row(&self, i: usize) -> &[f32] {
-        &self.data[i * self.d..(i + 1) * self.d]
-    }
-}
 
 /// The codes of one task: how many each token has, and the entries token after token.
 #[derive(Default)]
@@ -134,44 +50,181 @@ pub fn encode(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], limit: Option<f64>) ->
 /// `limit` on the share of kept pairs it gives up and returns `None` when any task's share is denser: the caller then takes the dense
 /// way, and no memory is spent on dense codes.
 pub fn encode_above(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], floor: Floor<'_>, limit: Option<f64>) -> Option<Codes> {
-    let (d_sae, kernel) = (w_enc.n, kernel());
-    let tokens = Panels::new(Rows { data: x.rows(), n: x.n, d: x.d }, kernel.rows);
-    let latents = Panels::new(w_enc, kernel.columns);
-    // Padding never fires.
-    let mut bias = b_enc.to_vec();
-    bias.resize(latents.len() * kernel.columns, f32::NEG_INFINITY);
-    let mut floors = match floor {
-        Floor::All(floor) => vec![floor; d_sae],
-        Floor::Each(floors) => floors.to_vec(),
-    };
-    floors.resize(bias.len(), 0.0);
-    let columns = d_sae.div_ceil(LATENTS);
-    let part = |at: usize, size: usize, panels: &Panels| {
-        let each = size / panels.width;
-        at * each..((at + 1) * each).min(panels.len())
-    };
-    let tasks: Vec<Option<TileCodes>> = (0..x.n.div_ceil(TOKENS) * columns)
-        .into_par_iter()
-        .map(|task| {
-            let first = task / columns * TOKENS;
-            let real = TOKENS.min(x.n - first);
-            let width = LATENTS.min(d_sae - task % columns * LATENTS);
-            let most = limit.map_or(usize::MAX, |share| (share * (real * width) as f64) as usize);
-            let mut found = Vec::new();
-            let rows = (&tokens, part(task / columns, TOKENS, &tokens));
-            kernel.tiles(rows, (&latents, part(task % columns, LATENTS, &latents)), |row, column, tile| {
+    let job = Job::new(x, w_enc, b_enc, floor);
+    let looked = screen().and_then(|screen| job.look(screen));
+    job.finish(looked, limit)
+}
+
+/// [`encode_above`] without the first look: what it is tested against.
+pub fn encode_above_whole(
+    x: &Padded,
+    w_enc: Rows<'_>,
+    b_enc: &[f32],
+    floor: Floor<'_>,
+    limit: Option<f64>,
+) -> Option<Codes> {
+    Job::new(x, w_enc, b_enc, floor).finish(None, limit)
+}
+
+/// The work, in tasks of [`TOKENS`] by [`LATENTS`].
+struct Job<'a> {
+    x: Rows<'a>,
+    w_enc: Rows<'a>,
+    /// A column of the padding never fires: its bias is minus infinity.
+    bias: Vec<f32>,
+    floors: Vec<f32>,
+    /// Tasks beside each other.
+    columns: usize,
+}
+
+/// The pairs above this share are too many to be computed one by one.
+const FEW: f64 = 0.02;
+
+impl<'a> Job<'a> {
+    fn new(x: &'a Padded, w_enc: Rows<'a>, b_enc: &[f32], floor: Floor<'_>) -> Self {
+        let d_sae = w_enc.n;
+        let (mut bias, mut floors) = (
+            b_enc.to_vec(),
+            match floor {
+                Floor::All(floor) => vec![floor; d_sae],
+                Floor::Each(floors) => floors.to_vec(),
+            },
+        );
+        bias.resize(d_sae.next_multiple_of(LATENTS), f32::NEG_INFINITY);
+        floors.resize(bias.len(), 0.0);
+        Job { x: Rows { data: x.rows(), n: x.n, d: x.d }, w_enc, bias, floors, columns: d_sae.div_ceil(LATENTS) }
+    }
+
+    fn tasks(&self) -> usize {
+        self.x.n.div_ceil(TOKENS) * self.columns
+    }
+
+    /// A task's first token, and how many it has.
+    fn tokens(&self, task: usize) -> (usize, usize) {
+        let first = task / self.columns * TOKENS;
+        (first, TOKENS.min(self.x.n - first))
+    }
+
+    /// A task's panels of `width` rows, of tokens or of latents.
+    fn panels(at: usize, size: usize, width: usize, all: usize) -> std::ops::Range<usize> {
+        let each = size / width;
+        at * each..((at + 1) * each).min(all)
+    }
+
+    /// The tasks in which few pairs fire, by a first look; `None` for the others. No task at all when a row has no bound.
+    fn look(&self, screen: &Screen) -> Option<Vec<Option<TileCodes>>> {
+        let (tokens, latents) = (Rounded::new(self.x, screen.rows)?, Rounded::new(self.w_enc, screen.columns)?);
+        // In f32, and what rounding may take away.
+        let over = |(bias, floor): (&f32, &f32)| bias - floor + (bias.abs() + floor.abs()) * (2.0 * f32::EPSILON);
+        let mut over: Vec<f32> = self.bias.iter().zip(&self.floors).map(over).collect();
+        over[self.w_enc.n..].fill(f32::NEG_INFINITY);
+        let bound = bound(self.x.d);
+        let looked = (0..self.tasks()).into_par_iter().map(|task| {
+            let (first, real) = self.tokens(task);
+            let rows = Self::panels(task / self.columns, TOKENS, screen.rows, tokens.len());
+            let (mut near, mut found, mut seen) = (Vec::new(), Vec::new(), 0);
+            for panel in Self::panels(task % self.columns, LATENTS, screen.columns, latents.len()) {
+                let columns = panel * screen.columns..(panel + 1) * screen.columns;
+                let (over, units) = (&over[columns.clone()], &latents.unit[columns]);
+                screen.tiles((&tokens, rows.clone()), (&latents, panel..panel + 1), |row, column, tile| {
+                    let row_units = &tokens.unit[row..row + screen.rows];
+                    if !may_fire(tile, bound, row_units, units, over) {
+                        return;
+                    }
+                    let lines = tile.chunks_exact(screen.columns).zip(row_units).enumerate().take(first + real - row);
+                    for (r, (line, unit)) in
+                        lines.filter(|(_, (line, unit))| may_fire(line, bound, &[**unit], units, over))
+                    {
+                        for (c, product) in line.iter().enumerate() {
+                            if (product + bound) as f32 * unit * units[c] + over[c] > 0.0 {
+                                near.push(((row + r) as u32, (column + c) as u32));
+                            }
+                        }
+                    }
+                });
+                seen += real * screen.columns;
+                if (near.len() + found.len()) as f64 > FEW * seen as f64 + 256.0 {
+                    return None;
+                }
+                self.settle(first, &mut near, &mut found);
+            }
+            Some(by_token(&found, real))
+        });
+        Some(looked.collect())
+    }
+
+    /// Computes the pairs that may fire, and keeps those that do.
+    fn settle(&self, first: usize, near: &mut Vec<(u32, u32)>, found: &mut Vec<(u32, u32, f32)>) {
+        let pairs = near.iter().map(|(t, i)| (self.x.row(*t as usize), self.w_enc.row(*i as usize)));
+        let mut at = 0;
+        entries(pairs, |product| {
+            let (t, i) = near[at];
+            let pre = product + self.bias[i as usize];
+            if pre > self.floors[i as usize] {
+                found.push((t - first as u32, i, pre));
+            }
+            at += 1;
+        });
+        near.clear();
+    }
+
+    /// The codes, from those tasks that are done, and the f32 product for the others.
+    fn finish(&self, looked: Option<Vec<Option<TileCodes>>>, limit: Option<f64>) -> Option<Codes> {
+        let mut looked = looked.unwrap_or_else(|| (0..self.tasks()).map(|_| None).collect());
+        let most = |task: usize| {
+            let width = LATENTS.min(self.w_enc.n - task % self.columns * LATENTS);
+            limit.map_or(usize::MAX, |share| (share * (self.tokens(task).1 * width) as f64) as usize)
+        };
+        if looked.iter().any(Option::is_none) {
+            let kernel = kernel();
+            let panels = (Panels::new(self.x, kernel.rows), Panels::new(self.w_enc, kernel.columns));
+            looked.par_iter_mut().enumerate().filter(|(_, done)| done.is_none()).for_each(|(task, done)| {
+                *done = self.whole(task, (&panels.0, &panels.1), most(task));
+            });
+        }
+        let within = |(task, codes): (usize, Option<TileCodes>)| codes.filter(|codes| codes.values.len() <= most(task));
+        let tasks: Vec<TileCodes> = looked.into_iter().enumerate().map(within).collect::<Option<_>>()?;
+        Some(join(&tasks, self.x.n, self.w_enc.n, self.columns))
+    }
+
+    /// A task by the f32 product; `None` when more than `most` pairs are kept.
+    fn whole(&self, task: usize, (tokens, latents): (&Panels, &Panels), most: usize) -> Option<TileCodes> {
+        let (kernel, (first, real)) = (kernel(), self.tokens(task));
+        let rows = Self::panels(task / self.columns, TOKENS, kernel.rows, tokens.len());
+        let mut found = Vec::new();
+        for panel in Self::panels(task % self.columns, LATENTS, kernel.columns, latents.len()) {
+            kernel.tiles((tokens, rows.clone()), (latents, panel..panel + 1), |row, column, tile| {
                 let columns = column..column + kernel.columns;
-                let (bias, floors) = (&bias[columns.clone()], &floors[columns]);
-                if found.len() <= most && fires(tile, bias, floors) {
+                let (bias, floors) = (&self.bias[columns.clone()], &self.floors[columns]);
+                if fires(tile, bias, floors) {
                     let within = row - first;
                     compact(tile, (bias, floors), within, real - within.min(real), column, &mut found);
                 }
             });
-            (found.len() <= most).then(|| by_token(&found, real))
-        })
-        .collect();
-    let tasks: Vec<TileCodes> = tasks.into_iter().collect::<Option<_>>()?;
-    Some(join(&tasks, x.n, d_sae, columns))
+            if found.len() > most {
+                return None;
+            }
+        }
+        Some(by_token(&found, real))
+    }
+}
+
+wide! {
+    /// Whether any entry of a tile may fire, for all that rounding may have taken from it: `product` lies within `bound` of what the f32
+    /// kernel makes, in units of its row and its column. Rows are whole lines of sixteen.
+    fn may_fire(tile: &[i32], bound: i32, rows: &[f32], columns: &[f32], over: &[f32]) -> bool {
+        let (columns, over) = (columns.as_chunks::<16>().0, over.as_chunks::<16>().0);
+        let mut any = [0u32; 16];
+        for (tile, row) in tile.as_chunks::<16>().0.chunks_exact(columns.len()).zip(rows) {
+            for ((tile, column), over) in tile.iter().zip(columns).zip(over) {
+                for l in 0..16 {
+                    let pre = (tile[l] + bound) as f32 * row * column[l];
+                    any[l] |= u32::from(pre + over[l] > 0.0);
+                }
+            }
+        }
+        any.iter().fold(0, |all, any| all | any) != 0
+    }
 }
 
 wide! {

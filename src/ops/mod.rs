@@ -39,6 +39,8 @@ pub mod polar;
 pub mod repel;
 pub mod rms_norm;
 pub mod rotary;
+pub mod screen;
+pub mod screened;
 pub mod select;
 pub mod simd;
 pub mod unit;

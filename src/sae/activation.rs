@@ -2,7 +2,8 @@
 
 use crate::ops::Rows;
 use crate::ops::codes::Codes;
-use crate::ops::encode::{Floor, Padded, encode, encode_above};
+use crate::ops::dense::Padded;
+use crate::ops::encode::{Floor, encode, encode_above};
 use crate::ops::gated::magnitudes;
 use crate::ops::select::{batch_top_k, top_k};
 

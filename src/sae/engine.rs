@@ -12,7 +12,7 @@ pub use super::weights::{Param, Weights};
 use super::weights::{WeightRun, normalize};
 use crate::ops::adam::{AdamStep, adam};
 use crate::ops::backward::{Batch, LATENT_CHUNK, LatentGradients, Latents, Lent, backward};
-use crate::ops::encode::Padded;
+use crate::ops::dense::Padded;
 use crate::ops::simd::{add_scaled, dot};
 
 /// How a training turns pre-activations into codes and a loss.

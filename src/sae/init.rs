@@ -9,7 +9,7 @@ use crate::activations::Activations;
 use crate::error::{Code, Error, Result};
 use crate::ops::Rows;
 use crate::ops::backward::LATENT_CHUNK;
-use crate::ops::encode::{Padded, TOKEN_TILE, with_tile};
+use crate::ops::dense::{Padded, TOKEN_TILE, with_tile};
 use crate::ops::matmul::{Threads, View, matmul};
 use crate::rng::Rng;
 

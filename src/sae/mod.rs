@@ -32,7 +32,7 @@ use crate::error::{Code, Error, Result};
 use crate::ops::Rows;
 use crate::ops::codes::Codes;
 use crate::ops::decode::decode as decode_codes;
-use crate::ops::encode::Padded;
+use crate::ops::dense::Padded;
 
 /// Rows that are encoded at once outside of training.
 const CHUNK: usize = 2048;

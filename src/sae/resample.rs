@@ -10,7 +10,7 @@ use crate::activations::Activations;
 use crate::error::Result;
 use crate::ops::Rows;
 use crate::ops::decode::decode;
-use crate::ops::encode::Padded;
+use crate::ops::dense::Padded;
 use crate::ops::simd::dot;
 use crate::rng::Rng;
 

@@ -14,7 +14,8 @@ use super::engine::{Auxiliary, Engine};
 use crate::ops::Rows;
 use crate::ops::codes::Codes;
 use crate::ops::decode::decode;
-use crate::ops::encode::{Floor, Padded, encode_above};
+use crate::ops::dense::Padded;
+use crate::ops::encode::{Floor, encode_above};
 use crate::ops::simd::dot;
 
 /// The largest pre-activation whose exponential counts in full: beyond it f32 would overflow.

@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use saerun::ops::adam::AdamStep;
 use saerun::ops::decode::decode;
-use saerun::ops::encode::{Padded, encode};
+use saerun::ops::dense::Padded;
+use saerun::ops::encode::encode;
 use saerun::ops::matmul::{Threads, View, matmul};
 use saerun::ops::nearest::nearest;
 use saerun::ops::panels::Panels;

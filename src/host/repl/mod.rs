@@ -136,6 +136,11 @@ impl Repl {
         played.outcome.map(|_| ()).map_err(|report| self.failed(&report))
     }
 
+    /// The code of the `exit` that ended the last input or script, if one did.
+    pub fn ended(&self) -> Option<u8> {
+        self.session.ended()
+    }
+
     /// The variables, by name.
     pub fn variables(&self) -> Vec<Variable> {
         let named = self.scope.iter_raw().filter(|(name, _, value)| *name != LAST || !value.is_unit());
