@@ -180,7 +180,7 @@ impl Talk {
         let outcome = self.repl.eval(input);
         self.attention.end();
         match outcome {
-            Err(_) if self.repl.ended().is_some() => {
+            _ if self.repl.ended().is_some() => {
                 self.left = self.repl.ended();
                 return Next::Leave;
             }
