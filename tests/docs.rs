@@ -1,5 +1,6 @@
 //! The documentation is the code's: every function has it, every example runs, what is generated is current.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,6 +84,42 @@ fn readme_lists_the_script_api() {
     let (head, rest) = text.split_once(begin).expect("README.md has the marker `<!-- saerun doc --markdown -->`");
     let (_, tail) = rest.split_once(end).expect("README.md has the marker `<!-- end -->`");
     let fresh = format!("{head}{begin}\n{}\n{end}{tail}", docs::markdown(&functions()));
+    if fresh != text && std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &fresh).expect("README.md");
+        return;
+    }
+    assert!(fresh == text, "README.md is not current; `UPDATE=1 cargo test --release docs` rewrites it");
+}
+
+#[test]
+fn members_are_found_by_the_names_that_signatures_use() {
+    let all = functions();
+    for name in ["Sae.config", "s.config", "sae::config", "Table.save", "Sae.evaluate"] {
+        assert!(docs::text(&all, name).is_some(), "{name}");
+    }
+    let of_sae = docs::text(&all, "Sae").expect("what an Sae has");
+    assert!(of_sae.contains("Sae.config") && of_sae.contains("Sae.evaluate(") && !of_sae.contains("Table.save"));
+    assert!(docs::text(&all, "Sae.nothing").is_none());
+}
+
+/// The answers at the top of the README are the first points of the notes that the scripts left.
+#[test]
+fn readme_opens_with_the_answers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (begin, end) = ("<!-- answers -->\n", "<!-- end of answers -->");
+    let entries = index::entries(root);
+    let mut answers = String::new();
+    for stem in ["shared_neighbor", "minimum_cosine", "retrain_same", "retrain_models"] {
+        if let Some(index::Entry { title, answer: Some(answer), .. }) = entries.iter().find(|entry| entry.stem == stem)
+        {
+            let _ = writeln!(answers, "- **{title}** {answer} ([all of it](results/{stem}))");
+        }
+    }
+    let path = root.join("README.md");
+    let text = fs::read_to_string(&path).expect("README.md");
+    let (head, rest) = text.split_once(begin).expect("README.md has the marker `<!-- answers -->`");
+    let (_, tail) = rest.split_once(end).expect("README.md has the marker `<!-- end of answers -->`");
+    let fresh = format!("{head}{begin}\n{answers}\n{end}{tail}");
     if fresh != text && std::env::var_os("UPDATE").is_some() {
         fs::write(&path, &fresh).expect("README.md");
         return;

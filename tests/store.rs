@@ -251,6 +251,16 @@ fn results_stay_in_their_folder() {
     for name in ["", ".", "..", "../x", "a/b", "a\\b", "/etc/x", ".hidden", "a\0b", "c:x"] {
         assert_eq!(results.write(name, b"").expect_err(name).code, Code::OutsideProject, "{name:?}");
     }
+    // A later run removes what it did not write again, but for what somebody has changed.
+    results.write("a.csv", b"a").expect("written");
+    results.write("b.csv", b"b").expect("written");
+    let earlier = results.written();
+    let later = Results::new(root.path(), "peaks").expect("a plain stem");
+    later.write("c.csv", b"c").expect("written");
+    std::fs::write(later.dir().join("b.csv"), "mine").expect("changed by hand");
+    later.remove_stale(&earlier);
+    let there = |name: &str| later.dir().join(name).exists();
+    assert_eq!([there("a.csv"), there("b.csv"), there("c.csv")], [false, true, true]);
     assert!(Results::new(root.path(), "../peaks").is_err());
 }
 

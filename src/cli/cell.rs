@@ -18,6 +18,7 @@ const STOPPED: u8 = 75;
 
 /// What `saerun cell` takes.
 #[derive(Args)]
+#[command(after_help = "Example:\n  saerun cell sweeps/peaks --index 3\n\nA cell that is done is left alone.")]
 pub struct Arguments {
     /// The folder of the sweep
     dir: PathBuf,

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::{Failure, project};
+use crate::error::{Code, Error};
 use crate::store;
 
 /// What the index says of one script.
@@ -76,6 +77,10 @@ pub fn markdown(entries: &[Entry]) -> String {
 /// Writes `results/README.md` from the scripts and what they left.
 pub(super) fn index() -> Result<(), Failure> {
     let root = project()?;
+    if !root.join("scripts").is_dir() {
+        let error = Error::new(Code::MissingFile, "there is no folder scripts/ here");
+        return Err(Failure::usage(error.help("run it in the project's folder")));
+    }
     let all = entries(&root);
     store::write_atomic(&root.join("results").join("README.md"), markdown(&all).as_bytes())?;
     anstream::println!("results/README.md: {} scripts", all.len());

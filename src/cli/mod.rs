@@ -80,6 +80,9 @@ enum Verb {
     /// Run a script; the word `run` may be left out
     Run(run::Arguments),
     /// List the parameters of a script and their defaults, without running it
+    #[command(
+        after_help = "Example:\n  saerun params scripts/peaks.rhai\n  size = \"full\"\n  seed = 0\n\n`--set NAME=VALUE` of `saerun run` changes them."
+    )]
     Params {
         /// The script
         file: PathBuf,
@@ -99,6 +102,9 @@ enum Verb {
     /// Turn an SAE of another tool into a folder of SAELens or sparsify, and compare what both compute
     Convert(convert::Arguments),
     /// Write results/README.md: every script's question, first answer, figure and command
+    #[command(
+        after_help = "Example:\n  saerun index\n\nThe question is the script's first heading, the answer the first point of its `run::note`, the time its line that\nbegins with `Takes`."
+    )]
     Index,
     /// Run scripts again from their locks and compare every result
     Verify(verify::Arguments),

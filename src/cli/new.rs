@@ -29,7 +29,8 @@ What is there already is never overwritten.";
 const SCRIPT: &str = include_str!("../../assets/template/experiment.rhai");
 
 /// What git leaves out: the cache and the records of runs.
-const IGNORED: &str = "# What saerun remembers on this machine; results/ is committed.\n/.saerun/\n";
+const IGNORED: &str = "# What saerun remembers on this machine, and pages that tell of one run; other results are committed.\n\
+/.saerun/\n/results/*/report.html\n/results/repl/\n";
 
 /// Makes it, and says what to do next.
 pub(super) fn new(arguments: &Arguments) -> std::result::Result<(), Failure> {
@@ -47,6 +48,11 @@ pub(super) fn new(arguments: &Arguments) -> std::result::Result<(), Failure> {
         let error = Error::new(Code::WriteFailed, format!("`{}` is no name for a folder", name.display()));
         return Err(Failure::usage(error));
     };
+    if !stem.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_') {
+        let error = Error::new(Code::WriteFailed, format!("`{stem}` is no name for a project and its script"))
+            .fact("expected", "letters, digits, `-` and `_`; or a script's path that ends in .rhai");
+        return Err(Failure::usage(error));
+    }
     project(name, &stem)?;
     anstream::println!(
         "made {}; run its script:\n  cd {}\n  saerun scripts/{stem}.rhai",

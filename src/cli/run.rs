@@ -13,7 +13,7 @@ use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
 use crate::host::events::{self, Event};
 use crate::host::session::{Override, Setup};
-use crate::host::{Session, record, run as host};
+use crate::host::{Session, committed, record, run as host};
 use crate::report::yaml;
 
 /// What `saerun run` takes.
@@ -224,8 +224,18 @@ pub(super) fn leave_record(session: &Session, name: &str) -> crate::error::Resul
     if !notes.is_empty() {
         session.save("notes.md", format!("{}\n", notes.join("\n\n").trim_end()).as_bytes())?;
     }
-    if !session.results().written().is_empty() {
-        session.save("run.yaml", yaml::lock_to_yaml(&session.lock(name))?.as_bytes())?;
+    if session.results().written().is_empty() {
+        return Ok(());
+    }
+    let lock = session.lock(name);
+    let before = committed::at(session.results().dir());
+    session.save("run.yaml", yaml::lock_to_yaml(&lock)?.as_bytes())?;
+    if let Some(before) = before.filter(|before| before.script.file == lock.script.file) {
+        // What an earlier run left under names that this one does not use would belong to no lock.
+        session.results().remove_stale(&before.outputs);
+        if before.params != lock.params {
+            session.console().say("note   these replace results of other parameters; `--out FOLDER` keeps both");
+        }
     }
     Ok(())
 }

@@ -17,9 +17,18 @@ pub(super) const INCOMPLETE: u8 = 5;
 const PAUSE: Duration = Duration::from_secs(2);
 const PATIENCE: usize = 30;
 
+const AFTER: &str = "\
+Examples:
+  saerun sweep scripts/peaks.rhai --grid seed=0..4 --grid strength=0.1,1,10
+  saerun sweep status sweeps/peaks
+  saerun sweep resume sweeps/peaks
+  saerun sweep collect sweeps/peaks      one table from those of the cells
+
+`--engine slurm` submits the cells as job arrays. Finished cells are never computed again.";
+
 /// What `saerun sweep` takes.
 #[derive(Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_help = AFTER)]
 pub struct Arguments {
     #[command(subcommand)]
     verb: Option<Verb>,

@@ -65,7 +65,17 @@ pub(super) fn why(arguments: &Arguments) -> Result<(), Failure> {
     known.extend(runs.iter().map(|run| run.script.as_str()));
     known.sort_unstable();
     known.dedup();
-    Err(Failure::usage(Error::unknown(Code::UnknownName, "step or script", what, &known)))
+    let mut error = Error::unknown(Code::UnknownName, "step or script", what, &known);
+    error.facts.clear();
+    Err(Failure::usage(error.fact("steps of the newest run", newest(&runs[0]))))
+}
+
+/// The functions of a run's steps, each once.
+fn newest(run: &Record) -> String {
+    let mut names: Vec<&str> = run.steps.iter().map(|step| step.function.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() { "none".to_string() } else { names.join(", ") }
 }
 
 /// The steps of a run in order, those that did not end last.

@@ -94,6 +94,11 @@ pub fn of(project: &Path, what: &Path) -> Result<Committed> {
     }
 }
 
+/// The lock in a folder of results, if there is one that can be read.
+pub fn at(dir: &Path) -> Option<Lock> {
+    yaml::lock_from_yaml(&fs::read_to_string(dir.join("run.yaml")).ok()?).ok()
+}
+
 fn named(project: &Path, dir: &Path) -> String {
     dir.strip_prefix(project).unwrap_or(dir).to_string_lossy().replace('\\', "/")
 }

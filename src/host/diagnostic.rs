@@ -240,7 +240,12 @@ const WORDS: [&str; 22] = [
 
 /// A reserved word where a name was meant.
 fn reserved(name: &str) -> Error {
-    let help = format!("as a key of a map, write it in quotes: `\"{name}\": ..`; read it as `map[\"{name}\"]`");
+    let key = format!("as a key of a map, write it in quotes: `\"{name}\": ..`; read it as `map[\"{name}\"]`");
+    let help = match name {
+        "let" | "const" | "if" | "switch" | "do" | "while" | "loop" | "for" | "continue" | "break" | "return"
+        | "throw" | "try" | "import" | "export" | "fn" => format!("is there a `;` or a `}}` missing before it? {key}"),
+        _ => format!("choose another name; {key}"),
+    };
     Error::new(Code::Syntax, format!("`{name}` is a reserved word")).help(help)
 }
 

@@ -77,6 +77,9 @@ impl Function {
     }
 }
 
+/// The comment of a registered function that only exists to fail with a better message: it is not listed.
+pub const HIDDEN: &str = "/// (hidden)";
+
 /// Every function that saerun registers, sorted; rhai's own only on request.
 pub fn functions(engine: &Engine, with_standard: bool) -> Vec<Function> {
     let all = engine.collect_fn_metadata(
@@ -106,6 +109,9 @@ pub fn functions(engine: &Engine, with_standard: bool) -> Vec<Function> {
             let scripted = info.script.iter().flat_map(|script| script.comments.iter().copied());
             let comments = meta.comments.iter().map(|comment| comment.as_str()).chain(scripted);
             let lines: Vec<String> = comments.flat_map(|c| c.lines().filter_map(strip)).collect();
+            if lines == ["(hidden)"] {
+                return None;
+            }
             let (doc, returns) = (lines.join("\n"), script_type(&meta.return_type));
             Some(Function { namespace: info.namespace.to_string(), name, kind, params, returns, doc })
         },
@@ -151,11 +157,20 @@ fn script_type(written: &str) -> String {
 
 /// What `saerun doc NAME` prints: every function of this name, path or namespace; `None` when there is none.
 pub fn text(functions: &[Function], name: &str) -> Option<String> {
-    let last = name.rsplit("::").next().unwrap_or(name);
-    let exact = |f: &&Function| f.path() == name || f.namespace == name || f.name == name;
-    let mut chosen: Vec<&Function> = functions.iter().filter(exact).collect();
-    if chosen.is_empty() && !name.contains("::") {
-        chosen = functions.iter().filter(|f| f.name == last).collect();
+    // `Sae.config`, as signatures write it; `s.config`, whatever the variable; `Sae`, all that it has.
+    let (of, last) = name.rsplit_once('.').map_or((None, name), |(of, last)| (Some(of), last));
+    let member = |f: &Function| matches!(f.kind, Kind::Method | Kind::Property);
+    let receiver = |f: &Function, of: &str| member(f) && f.params.first().is_some_and(|(_, kind)| kind == of);
+    let mut chosen: Vec<&Function> = match of {
+        Some(of) => {
+            let all: Vec<_> = functions.iter().filter(|f| f.name == last && member(f)).collect();
+            let own: Vec<_> = all.iter().copied().filter(|f| receiver(f, of)).collect();
+            if own.is_empty() { all } else { own }
+        }
+        None => functions.iter().filter(|f| f.path() == name || f.namespace == name || f.name == name).collect(),
+    };
+    if chosen.is_empty() && of.is_none() {
+        chosen = functions.iter().filter(|f| receiver(f, name)).collect();
     }
     let mut out = String::new();
     let mut shown = "";

@@ -23,7 +23,7 @@ pub mod train;
 pub mod transformer;
 pub mod weights;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use candle_core::Tensor;
 
@@ -55,13 +55,19 @@ struct Inner {
     history: Vec<HistoryRow>,
     digest: OnceLock<String>,
     inference: OnceLock<Inference>,
+    /// The tokens of the last corpora, by digest: a script asks for the same ones again and again, and text is slow to cut.
+    streams: Mutex<Vec<(String, Arc<Vec<u32>>)>>,
 }
+
+/// Corpora whose tokens are kept: one to train on, one to test on.
+const STREAMS: usize = 2;
 
 impl TargetModel {
     /// A model of these parts.
     pub fn new(name: String, config: Config, weights: Weights, tokenizer: Tokenizer, history: Vec<HistoryRow>) -> Self {
         let (digest, inference) = (OnceLock::new(), OnceLock::new());
-        TargetModel(Arc::new(Inner { name, config, weights, tokenizer, history, digest, inference }))
+        let streams = Mutex::default();
+        TargetModel(Arc::new(Inner { name, config, weights, tokenizer, history, digest, inference, streams }))
     }
 
     /// An embedded model by name, or the weights at a path; see [`load::path`].
@@ -174,7 +180,7 @@ impl TargetModel {
     /// `out-of-range` when the corpus does not fill one context, or has fewer than `tokens`.
     pub fn contexts(&self, corpus: &Corpus, tokens: Option<usize>, seed: u64) -> Result<Vec<u32>> {
         let n_ctx = self.config().n_ctx;
-        let stream = self.tokenizer().stream(corpus)?;
+        let stream = self.stream(corpus)?;
         let first = self.tokenizer().bos();
         let text = n_ctx - usize::from(first.is_some());
         let available = stream.len() / text;
@@ -196,6 +202,19 @@ impl TargetModel {
             ids.extend(&stream[from..from + text]);
         }
         Ok(ids)
+    }
+
+    /// The tokens of a corpus.
+    fn stream(&self, corpus: &Corpus) -> Result<Arc<Vec<u32>>> {
+        let mut kept = self.0.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().find(|(digest, _)| digest == corpus.digest()).map(|(_, stream)| Arc::clone(stream));
+        if let Some(stream) = found {
+            return Ok(stream);
+        }
+        let stream = Arc::new(self.tokenizer().stream(corpus)?);
+        kept.truncate(STREAMS - 1);
+        kept.insert(0, (corpus.digest().to_string(), Arc::clone(&stream)));
+        Ok(stream)
     }
 
     /// For each position of whole contexts its next token, or none at a context's end.

@@ -66,6 +66,19 @@ impl Results {
         Ok(fact)
     }
 
+    /// Removes the files of an earlier run that this one has not written, unless somebody has changed them since.
+    pub fn remove_stale(&self, earlier: &BTreeMap<String, Written>) {
+        let written = self.written();
+        for (name, fact) in earlier.iter().filter(|(name, _)| !written.contains_key(*name)) {
+            let path = self.dir.join(name);
+            let unchanged = |bytes: Vec<u8>| blake3::hash(&bytes).to_hex().as_str() == fact.blake3;
+            if check_file_name(name).is_ok() && std::fs::read(&path).is_ok_and(unchanged) {
+                // What cannot be removed is what `verify` will speak of.
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+
     /// Keeps for the lock by how much columns of the table `name` may differ, which must have been written.
     pub fn declare_tolerance(&self, name: &str, tolerance: BTreeMap<String, f64>) {
         if let Some(fact) = self.written.lock().unwrap_or_else(PoisonError::into_inner).get_mut(name) {

@@ -1,6 +1,6 @@
 //! A grid: which script, over which values. From a file or the command line, checked, and expanded in a fixed order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, Visitor};
@@ -87,6 +87,7 @@ pub fn expand(
             return Err(at(&["axes", name])(Error::new(Code::OutOfRange, format!("`{name}` is an axis and fixed"))));
         }
         let mut values: Vec<Value> = Vec::new();
+        let mut seen = HashSet::new();
         for (i, value) in axis::values(given).map_err(at(&["axes", name]))?.iter().enumerate() {
             let here = at(&["axes", name, &i.to_string()]);
             let value = resolve(name, value).map_err(|error| match error.code {
@@ -94,7 +95,7 @@ pub fn expand(
                 Code::UnknownParameter => at(&["axes", name])(error),
                 _ => here(error),
             })?;
-            if values.contains(&value) {
+            if !seen.insert(value.to_string()) {
                 return Err(here(Error::new(Code::OutOfRange, format!("axis `{name}` has the value {value} twice"))));
             }
             values.push(value);

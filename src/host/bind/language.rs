@@ -22,10 +22,11 @@ pub fn register_type<T: Clone + Send + Sync + 'static>(engine: &mut Engine, name
     engine.register_global_module(module.into());
 }
 
-const SUMMARY: &str = "/// Shows a value as one line of text: what `print(value)` and `\"${value}\"` show.
+const SUMMARY: &str =
+    "/// Shows a value as one line of text: what `print(value)` shows, and `${value}` in a string between backticks.
 ///
 /// ```rhai
-/// assert_eq(tensor::zeros([2, 3]).to_string(), \"Tensor [2, 3] f32\");
+/// assert_eq(tensor::zeros([20, 30]).to_string(), \"Tensor [20, 30] f32\");
 /// ```";
 
 /// Registers everything of this file.

@@ -109,7 +109,24 @@ pub(super) fn train_sae(
         }
         store::write_atomic(&folder.join(REST), rest.as_bytes())
     })?;
-    Ok(Sae { core: Arc::new(from_entry(&entry)?), digest: entry.digest().into() })
+    let core = from_entry(&entry)?;
+    if let Some(message) = missed(&core, options.target_l0) {
+        session.monitor().warn(&message);
+    }
+    Ok(Sae { core: Arc::new(core), digest: entry.digest().into() })
+}
+
+/// What to say where a training has not come to the L0 that it was steered to: it was too short, or the target is out of reach.
+fn missed(sae: &core::Sae, target: Option<f64>) -> Option<String> {
+    let (target, last) = (target?, sae.history.last()?);
+    let far = (last.l0 - target).abs() > 0.25 * target;
+    far.then(|| {
+        let l0 = (100.0 * last.l0).round() / 100.0;
+        format!(
+            "L0 is {l0} where `target_l0` is {target}, after {} steps: more `tokens` or a smaller `batch_size`?",
+            last.step
+        )
+    })
 }
 
 /// The values of a tensor whose rows are `width` long.

@@ -22,9 +22,14 @@ pub fn register(engine: &mut Engine) {
     engine.register_static_module("tensor", module.into());
 }
 
-/// `Tensor [8192, 512] f32`
+/// Values that are shown.
+const SHOWN: usize = 16;
+
+/// `Tensor [8192, 512] f32`; of a small one the values too.
 pub fn summary(tensor: &candle_core::Tensor) -> String {
-    format!("Tensor {:?} f32", tensor.dims())
+    let shape = format!("Tensor {:?} f32", tensor.dims());
+    let small = (tensor.elem_count() <= SHOWN).then(|| values(tensor).ok()).flatten();
+    small.map_or(shape.clone(), |values| format!("{shape}: {}", nested(&values, tensor.dims())))
 }
 
 /// A script array as a shape.

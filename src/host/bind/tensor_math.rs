@@ -6,6 +6,7 @@ use rhai::{Array, Dynamic, FLOAT, FuncRegistration, INT, Module, NativeCallConte
 
 use crate::error::{Code, Error, Result};
 use crate::host::bind::tensor::room;
+use crate::host::docs::HIDDEN;
 use crate::host::raise::{At, Raised, count, wrong_type};
 use crate::host::value::values;
 
@@ -91,6 +92,15 @@ fn operators(module: &mut Module) {
     }
     documented("-", &["a: Tensor", "Tensor"], "Negates elementwise.", "assert_eq((-tensor::ones([1])).item(), -1.0);")
         .set_into_module(module, |ctx: NativeCallContext, a: T| a.neg().at(&ctx));
+    for name in ["==", "!=", "<", "<=", ">", ">="] {
+        refuse::<T, FLOAT>(module, name);
+        refuse::<T, INT>(module, name);
+        refuse::<FLOAT, T>(module, name);
+        refuse::<INT, T>(module, name);
+    }
+    for name in ["<", "<=", ">", ">="] {
+        refuse::<T, T>(module, name);
+    }
     for (name, wanted) in [("==", true), ("!=", false)] {
         let holds = "assert(tensor::eye(2) == tensor::eye(2)); assert(tensor::eye(2) != tensor::ones([2, 2]));";
         documented(name, &["a: Tensor", "b: Tensor", "bool"], "Whether shape and every value are equal.", holds)
@@ -98,6 +108,19 @@ fn operators(module: &mut Module) {
                 same(&a, &b).map(|s| s == wanted).at(&ctx)
             });
     }
+}
+
+/// A comparison that rhai would answer with `false`, as it does for values of two types: an error says what was meant.
+fn refuse<A: Clone + Send + Sync + 'static, B: Clone + Send + Sync + 'static>(module: &mut Module, name: &'static str) {
+    FuncRegistration::new(name).with_comments([HIDDEN]).in_global_namespace().set_into_module(
+        module,
+        move |ctx: NativeCallContext, _: A, _: B| -> Raised<bool> {
+            let error = Error::new(Code::WrongType, format!("`{name}` does not compare tensors"))
+                .fact("expected", "numbers")
+                .help("`t.item()` is the number in a tensor of one element, such as `t.sum()` or `t.max()`");
+            Err(error).at(&ctx)
+        },
+    );
 }
 
 fn same(a: &T, b: &T) -> Result<bool> {
