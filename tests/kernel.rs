@@ -3,11 +3,13 @@
 use saerun::ops::affine::Affine;
 use saerun::ops::dense::Padded;
 use saerun::ops::encode::{Floor, encode_above, encode_above_whole};
+use saerun::ops::entries::{entries, near};
 use saerun::ops::kernel::{Kernel, available, entry_reference};
 use saerun::ops::linear::linear;
 use saerun::ops::nearest::{nearest, nearest_two, nearest_two_reference, nearest_whole};
 use saerun::ops::panels::Panels;
-use saerun::ops::screen::{self, Rounded, bound, entries};
+use saerun::ops::rounded::{Grain, Rounded, Side};
+use saerun::ops::screen::{self, Marks, Pair, rounding};
 use saerun::ops::unit::UnitRows;
 use saerun::ops::{Rows, Sign};
 use saerun::rng::Rng;
@@ -108,9 +110,10 @@ fn integers_lie_within_their_bound_of_the_f32_product() {
         let (a, b) = (hard(n, d, "a"), hard(m, d, "b"));
         let (a, b) = (Rows { data: &a, n, d }, Rows { data: &b, n: m, d });
         for screen in screen::available() {
-            let (left, right) = (Rounded::new(a, screen.rows).unwrap(), Rounded::new(b, screen.columns).unwrap());
+            let pair = Pair::new(&screen, a, b).unwrap();
+            let (left, right) = (&pair.left, &pair.right);
             let mut seen = 0;
-            screen.tiles((&left, 0..left.len()), (&right, 0..right.len()), |row, column, tile| {
+            screen.tiles(&pair, 0..left.len(), 0..right.len(), |row, column, tile| {
                 for (at, product) in tile.iter().enumerate() {
                     let (i, j) = (row + at / screen.columns, column + at % screen.columns);
                     if i >= n || j >= m {
@@ -118,10 +121,14 @@ fn integers_lie_within_their_bound_of_the_f32_product() {
                         continue;
                     }
                     seen += 1;
-                    let unit = f64::from(left.unit[i]) * f64::from(right.unit[j]);
-                    let exact = f64::from(entry_reference(a.row(i), b.row(j)));
-                    let off = (f64::from(*product) * unit - exact).abs();
-                    assert!(off <= f64::from(bound(d)) * unit, "{} {d} at {i}, {j}: {off}", screen.name);
+                    let (unit, lengths) = (left.unit[i] * right.unit[j], left.norm[i] * right.norm[j]);
+                    let exact = entry_reference(a.row(i), b.row(j));
+                    let bound = left.reach[i] * right.reach[j] - lengths * (1.0 - rounding(d));
+                    let off = (*product as f32 * unit - exact).abs();
+                    assert!(off <= bound, "{} {d} at {i}, {j}: {off}, {bound}", screen.name);
+                    assert!(bound <= 0.3 * lengths, "{} {d} at {i}, {j}: {bound} tells nothing", screen.name);
+                    let off = (near(a.row(i), b.row(j)) - exact).abs();
+                    assert!(off <= lengths * rounding(d), "near {d} at {i}, {j}: {off}");
                 }
             });
             assert_eq!(seen, n * m);
@@ -129,12 +136,44 @@ fn integers_lie_within_their_bound_of_the_f32_product() {
     }
 }
 
+/// No entry above the lower of its marks is missed, and few are found that are not.
+#[test]
+fn a_first_look_misses_nothing_above_its_mark() {
+    let (n, m, d) = (48, 96, 200);
+    let (a, b) = (normals(n * d, "a"), normals(m * d, "b"));
+    let (a, b) = (Rows { data: &a, n, d }, Rows { data: &b, n: m, d });
+    let row_marks: Vec<f32> = (0..n).map(|i| if i % 2 == 0 { 25.0 } else { f32::INFINITY }).collect();
+    let column_marks: Vec<f32> =
+        (0..m).map(|j| if j % 3 == 0 { entry_reference(a.row(1), b.row(j)) } else { 30.0 }).collect();
+    for screen in screen::available() {
+        let pair = Pair::new(&screen, a, b).unwrap();
+        let mut found = Vec::new();
+        screen.tiles(&pair, 0..pair.left.len(), 0..pair.right.len(), |row, column, tile| {
+            let marks = Marks { rows: &row_marks[row..], columns: &column_marks[column..] };
+            screen.find(&pair, (row, column, tile), &marks, &mut found);
+        });
+        let mut near = 0;
+        for (i, row_mark) in row_marks.iter().enumerate() {
+            for (j, column_mark) in column_marks.iter().enumerate() {
+                let (product, mark) = (entry_reference(a.row(i), b.row(j)), row_mark.min(*column_mark));
+                if product > mark {
+                    assert!(found.contains(&(i as u32, j as u32)), "{} misses {i}, {j}", screen.name);
+                }
+                near += usize::from(product > mark - 0.05 * d as f32);
+            }
+        }
+        assert!(found.len() <= near, "{}: {} found, {near} near", screen.name, found.len());
+    }
+}
+
 #[test]
 fn rows_without_a_bound_are_not_rounded() {
-    let rounded = |x: f32| Rounded::new(Rows { data: &[1.0, x, 2.0, 3.0], n: 2, d: 2 }, 6).is_some();
-    assert!(rounded(0.5) && rounded(0.0));
-    assert!(!rounded(f32::NAN) && !rounded(f32::INFINITY) && !rounded(1e20));
-    assert!(Rounded::new(Rows { data: &[1e-20, 0.0], n: 1, d: 2 }, 6).is_none());
+    for grain in [Grain::Eight, Grain::Sixteen] {
+        let of = |data: &[f32]| Rounded::new(Rows { data, n: data.len() / 2, d: 2 }, grain, Side::Left, 6).is_some();
+        assert!(of(&[1.0, 0.5, 2.0, 3.0]) && of(&[1.0, 0.0, 0.0, 0.0]));
+        assert!(!of(&[1.0, f32::NAN, 2.0, 3.0]) && !of(&[1.0, f32::INFINITY, 0.0, 0.0]) && !of(&[1.0, 1e20]));
+        assert!(!of(&[1e-20, 0.0]));
+    }
 }
 
 #[test]

@@ -7,14 +7,17 @@
 // Loops over several slices by one index are what the compiler turns into registers.
 #![allow(clippy::needless_range_loop)]
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::Rows;
 use super::codes::Codes;
 use super::dense::Padded;
+use super::entries::{entries, near};
 use super::kernel::kernel;
 use super::panels::Panels;
-use super::screen::{Rounded, Screen, bound, entries, screen};
+use super::screen::{Marks, Pair, Screen, rounding, screen};
 use super::simd::wide;
 
 /// Tokens that one task encodes: at 512 values a token, they stay in the second cache. A multiple of every kernel's rows.
@@ -77,8 +80,12 @@ struct Job<'a> {
     columns: usize,
 }
 
-/// The pairs above this share are too many to be computed one by one.
+/// Tasks below each other that look together: rows of latents that are computed again are then near, and tokens stay in the second cache.
+const TOGETHER: usize = 4;
+/// More pairs than this share are too many to be computed one by one as the kernel does.
 const FEW: f64 = 0.02;
+/// And these too many to be looked at again in f32.
+const MANY: f64 = 0.15;
 
 impl<'a> Job<'a> {
     fn new(x: &'a Padded, w_enc: Rows<'a>, b_enc: &[f32], floor: Floor<'_>) -> Self {
@@ -106,66 +113,93 @@ impl<'a> Job<'a> {
     }
 
     /// A task's panels of `width` rows, of tokens or of latents.
-    fn panels(at: usize, size: usize, width: usize, all: usize) -> std::ops::Range<usize> {
+    fn panels(at: usize, size: usize, width: usize, all: usize) -> Range<usize> {
         let each = size / width;
         at * each..((at + 1) * each).min(all)
     }
 
     /// The tasks in which few pairs fire, by a first look; `None` for the others. No task at all when a row has no bound.
     fn look(&self, screen: &Screen) -> Option<Vec<Option<TileCodes>>> {
-        let (tokens, latents) = (Rounded::new(self.x, screen.rows)?, Rounded::new(self.w_enc, screen.columns)?);
-        // In f32, and what rounding may take away.
-        let over = |(bias, floor): (&f32, &f32)| bias - floor + (bias.abs() + floor.abs()) * (2.0 * f32::EPSILON);
-        let mut over: Vec<f32> = self.bias.iter().zip(&self.floors).map(over).collect();
-        over[self.w_enc.n..].fill(f32::NEG_INFINITY);
-        let bound = bound(self.x.d);
-        let looked = (0..self.tasks()).into_par_iter().map(|task| {
-            let (first, real) = self.tokens(task);
-            let rows = Self::panels(task / self.columns, TOKENS, screen.rows, tokens.len());
-            let (mut near, mut found, mut seen) = (Vec::new(), Vec::new(), 0);
-            for panel in Self::panels(task % self.columns, LATENTS, screen.columns, latents.len()) {
-                let columns = panel * screen.columns..(panel + 1) * screen.columns;
-                let (over, units) = (&over[columns.clone()], &latents.unit[columns]);
-                screen.tiles((&tokens, rows.clone()), (&latents, panel..panel + 1), |row, column, tile| {
-                    let row_units = &tokens.unit[row..row + screen.rows];
-                    if !may_fire(tile, bound, row_units, units, over) {
-                        return;
-                    }
-                    let lines = tile.chunks_exact(screen.columns).zip(row_units).enumerate().take(first + real - row);
-                    for (r, (line, unit)) in
-                        lines.filter(|(_, (line, unit))| may_fire(line, bound, &[**unit], units, over))
-                    {
-                        for (c, product) in line.iter().enumerate() {
-                            if (product + bound) as f32 * unit * units[c] + over[c] > 0.0 {
-                                near.push(((row + r) as u32, (column + c) as u32));
-                            }
-                        }
-                    }
-                });
-                seen += real * screen.columns;
-                if (near.len() + found.len()) as f64 > FEW * seen as f64 + 256.0 {
-                    return None;
-                }
-                self.settle(first, &mut near, &mut found);
+        let pair = Pair::new(screen, self.x, self.w_enc)?;
+        // What a product must be above, in f32, less what rounding may add.
+        let mark = |(bias, floor): (&f32, &f32)| floor - bias - (bias.abs() + floor.abs()) * (2.0 * f32::EPSILON);
+        let mut marks: Vec<f32> = self.bias.iter().zip(&self.floors).map(mark).collect();
+        marks[self.w_enc.n..].fill(f32::INFINITY);
+        let (blocks, columns) = (self.x.n.div_ceil(TOKENS), self.columns);
+        let groups = blocks.div_ceil(TOGETHER) * columns;
+        let looked: Vec<Vec<Option<TileCodes>>> = (0..groups)
+            .into_par_iter()
+            .map(|group| {
+                let blocks = group / columns * TOGETHER..blocks.min((group / columns + 1) * TOGETHER);
+                self.look_together(screen, &pair, &marks, blocks, group % columns)
+            })
+            .collect();
+        let mut tasks: Vec<Option<TileCodes>> = (0..self.tasks()).map(|_| None).collect();
+        for (group, codes) in looked.into_iter().enumerate() {
+            let first = group / columns * TOGETHER * columns + group % columns;
+            codes.into_iter().enumerate().for_each(|(at, codes)| tasks[first + at * columns] = codes);
+        }
+        Some(tasks)
+    }
+
+    /// A first look at some blocks of tokens with one column of tasks: the codes of each block, or nothing where too many pairs may fire.
+    fn look_together(
+        &self,
+        screen: &Screen,
+        pair: &Pair,
+        marks: &[f32],
+        blocks: Range<usize>,
+        column: usize,
+    ) -> Vec<Option<TileCodes>> {
+        let tokens = blocks.start * TOKENS..self.x.n.min(blocks.end * TOKENS);
+        let rows = tokens.start / screen.rows..tokens.end.div_ceil(screen.rows);
+        let any = vec![f32::INFINITY; screen.rows];
+        let (mut hits, mut found, mut seen, mut looked) = (Vec::new(), Vec::new(), 0, 0);
+        for panel in Self::panels(column, LATENTS, screen.columns, pair.right.len()) {
+            let marks = Marks { rows: &any, columns: &marks[panel * screen.columns..(panel + 1) * screen.columns] };
+            screen.tiles(pair, rows.clone(), panel..panel + 1, |row, column, tile| {
+                screen.find(pair, (row, column, tile), &marks, &mut hits);
+            });
+            (seen, looked) = (seen + tokens.len() * screen.columns, looked + hits.len());
+            if looked as f64 <= MANY * seen as f64 + 256.0 {
+                self.settle(pair, &mut hits, &mut found);
             }
-            Some(by_token(&found, real))
-        });
-        Some(looked.collect())
+            if !hits.is_empty() || found.len() as f64 > FEW * seen as f64 + 256.0 {
+                return blocks.map(|_| None).collect();
+            }
+        }
+        let mut parts: Vec<Vec<(u32, u32, f32)>> = blocks.clone().map(|_| Vec::new()).collect();
+        for (t, i, pre) in found {
+            let within = t as usize - tokens.start;
+            parts[within / TOKENS].push(((within % TOKENS) as u32, i, pre));
+        }
+        let of = |(block, found): (usize, &Vec<_>)| Some(by_token(found, TOKENS.min(self.x.n - block * TOKENS)));
+        blocks.zip(&parts).map(of).collect()
     }
 
     /// Computes the pairs that may fire, and keeps those that do.
-    fn settle(&self, first: usize, near: &mut Vec<(u32, u32)>, found: &mut Vec<(u32, u32, f32)>) {
-        let pairs = near.iter().map(|(t, i)| (self.x.row(*t as usize), self.w_enc.row(*i as usize)));
+    fn settle(&self, pair: &Pair, hits: &mut Vec<(u32, u32)>, found: &mut Vec<(u32, u32, f32)>) {
+        let rows = |t: u32, i: u32| (self.x.row(t as usize), self.w_enc.row(i as usize));
+        let rounding = rounding(self.x.d);
+        hits.retain(|(t, i)| {
+            let (at, of) = (*t as usize, *i as usize);
+            if at >= self.x.n {
+                return false;
+            }
+            let off = pair.left.norm[at] * pair.right.norm[of] * rounding;
+            let ((x, w), floor, bias) = (rows(*t, *i), self.floors[of], self.bias[of]);
+            near(x, w) + off + (bias.abs() + floor.abs()) * (2.0 * f32::EPSILON) + bias > floor
+        });
         let mut at = 0;
-        entries(pairs, |product| {
-            let (t, i) = near[at];
+        entries(hits.iter().map(|(t, i)| rows(*t, *i)), |product| {
+            let (t, i) = hits[at];
             let pre = product + self.bias[i as usize];
             if pre > self.floors[i as usize] {
-                found.push((t - first as u32, i, pre));
+                found.push((t, i, pre));
             }
             at += 1;
         });
-        near.clear();
+        hits.clear();
     }
 
     /// The codes, from those tasks that are done, and the f32 product for the others.
@@ -206,24 +240,6 @@ impl<'a> Job<'a> {
             }
         }
         Some(by_token(&found, real))
-    }
-}
-
-wide! {
-    /// Whether any entry of a tile may fire, for all that rounding may have taken from it: `product` lies within `bound` of what the f32
-    /// kernel makes, in units of its row and its column. Rows are whole lines of sixteen.
-    fn may_fire(tile: &[i32], bound: i32, rows: &[f32], columns: &[f32], over: &[f32]) -> bool {
-        let (columns, over) = (columns.as_chunks::<16>().0, over.as_chunks::<16>().0);
-        let mut any = [0u32; 16];
-        for (tile, row) in tile.as_chunks::<16>().0.chunks_exact(columns.len()).zip(rows) {
-            for ((tile, column), over) in tile.iter().zip(columns).zip(over) {
-                for l in 0..16 {
-                    let pre = (tile[l] + bound) as f32 * row * column[l];
-                    any[l] |= u32::from(pre + over[l] > 0.0);
-                }
-            }
-        }
-        any.iter().fold(0, |all, any| all | any) != 0
     }
 }
 

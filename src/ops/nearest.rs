@@ -4,7 +4,7 @@
 //! first cache. A row keeps its best few candidates in the order (larger cosine, lower index); a candidate below the worst one kept can
 //! never come back, so the order in which threads finish blocks changes nothing. A tile is gone through only when one of its entries
 //! reaches its row's or its column's worst candidate: about log n times a row. Where the processor can, the pass is made on integers
-//! first, at 1.7 times the speed and to the same bits: see [`super::screened`].
+//! first, 1.7 to 4.4 times as fast and to the same bits: see [`super::screened`].
 //!
 //! Cost: n^2 d / 2 multiply-adds and n^2 comparisons; memory O(n) beside the unit rows and their panels.
 

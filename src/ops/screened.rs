@@ -1,21 +1,19 @@
-//! The pass of [`super::nearest`] over the Gram matrix in 16-bit integers, and the few pairs that it cannot tell apart in f32.
+//! The pass of [`super::nearest`] over the Gram matrix in integers, and the few pairs that it cannot tell apart in f32.
 //!
-//! An integer product v of two unit rows lies within E of their f32 cosine, both in units of the product. So the K-th largest cosine of a row
-//! is at least its K-th largest v less E, and a pair whose v lies more than 2 E below that v is none of the K largest: what is left, one or
-//! two pairs a row, is computed in f32. The result is that of the f32 pass to the bit.
-
-// Loops over registers by index are what the compiler unrolls.
-#![allow(clippy::needless_range_loop)]
+//! A pair whose integer product shows that its cosine is below both rows' marks is none of their K largest. The others get their f32
+//! cosine by [`near`], which lies within E of the kernel's: so the K-th largest of a row is at least its K-th largest so far less E, and a pair
+//! more than 2 E below that is none of the K largest: this is the row's mark. What is left, one or two pairs a row, is computed as the kernel
+//! does. The result is that of the f32 pass to the bit.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::entries::{entries, near};
 use super::gram::upper_tiles;
 use super::nearest::{BLOCK, Best};
-use super::screen::{Rounded, Screen, bound, entries};
-use super::simd::wide;
+use super::screen::{Marks, Pair, Screen, rounding};
 use super::unit::UnitRows;
 use super::{Rows, Sign};
 
@@ -24,38 +22,38 @@ const CROWD: usize = 512;
 
 /// What one block's rows have met.
 struct Near<const K: usize> {
-    /// The K largest products so far, falling.
-    top: Vec<[i32; K]>,
-    /// What a product must reach to count.
-    mark: Vec<i32>,
-    /// The products that did, with the other row.
-    pairs: Vec<Vec<(i32, u32)>>,
+    /// The K largest cosines so far, falling.
+    top: Vec<[f32; K]>,
+    /// What a cosine must be above to count.
+    mark: Vec<f32>,
+    /// The cosines that were, with the other row.
+    pairs: Vec<Vec<(f32, u32)>>,
 }
 
 impl<const K: usize> Near<K> {
     /// Nothing met yet, with these marks to reach.
-    fn new(mark: Vec<i32>) -> Self {
-        Near { top: vec![[i32::MIN; K]; mark.len()], pairs: vec![Vec::new(); mark.len()], mark }
+    fn new(mark: Vec<f32>) -> Self {
+        Near { top: vec![[f32::NEG_INFINITY; K]; mark.len()], pairs: vec![Vec::new(); mark.len()], mark }
     }
 
     /// Takes a pair into account; tells whether the row is still free of crowds. `apart` is 2 E.
-    fn offer(&mut self, row: usize, (product, other): (i32, u32), apart: i32) -> bool {
-        if product < self.mark[row] {
+    fn offer(&mut self, row: usize, (cos, other): (f32, u32), apart: f32) -> bool {
+        if cos <= self.mark[row] {
             return true;
         }
         let top = &mut self.top[row];
-        if product > top[K - 1] {
-            let at = top.iter().position(|x| product > *x).unwrap_or(K - 1);
+        if cos > top[K - 1] {
+            let at = top.iter().position(|x| cos > *x).unwrap_or(K - 1);
             top.copy_within(at..K - 1, at + 1);
-            top[at] = product;
-            self.mark[row] = self.mark[row].max(top[K - 1].saturating_sub(apart));
+            top[at] = cos;
+            self.mark[row] = self.mark[row].max(top[K - 1] - apart);
         }
         let pairs = &mut self.pairs[row];
         if pairs.len() == CROWD {
             let mark = self.mark[row];
-            pairs.retain(|(product, _)| *product >= mark);
+            pairs.retain(|(cos, _)| *cos > mark);
         }
-        pairs.push((product, other));
+        pairs.push((cos, other));
         pairs.len() <= CROWD
     }
 }
@@ -64,15 +62,16 @@ impl<const K: usize> Near<K> {
 pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: Sign) -> Option<Vec<Best<K>>> {
     let n = unit.len();
     let rows = Rows { data: unit.values(), n, d: unit.raw.d };
-    let (left, right) = (Rounded::of_unit(rows, screen.rows)?, Rounded::of_unit(rows, screen.columns)?);
-    let (blocks, apart) = (n.div_ceil(BLOCK), 2 * bound(rows.d));
-    let block = |at: usize, panels: &Rounded| {
-        let each = BLOCK / panels.width;
-        at * each..((at + 1) * each).min(panels.len())
+    let both = Pair::new(screen, rows, rows)?;
+    // Lengths are one but for rounding, which has room in this.
+    let (blocks, apart) = (n.div_ceil(BLOCK), 2.0 * rounding(rows.d));
+    let block = |at: usize, (width, all): (usize, usize)| {
+        let each = BLOCK / width;
+        at * each..((at + 1) * each).min(all)
     };
-    // Above the least, which stands for a pair that does not count.
-    let near: Vec<Mutex<Near<K>>> = (0..blocks).map(|_| Mutex::new(Near::new(vec![i32::MIN + 1; BLOCK]))).collect();
-    let lock = |b: usize| near[b].lock().unwrap_or_else(PoisonError::into_inner);
+    let new = || Mutex::new(Near::new(vec![f32::NEG_INFINITY; BLOCK]));
+    let found: Vec<Mutex<Near<K>>> = (0..blocks).map(|_| new()).collect();
+    let lock = |b: usize| found[b].lock().unwrap_or_else(PoisonError::into_inner);
     let crowded = AtomicBool::new(false);
     upper_tiles(blocks).into_par_iter().for_each(|(i, j)| {
         if crowded.load(Ordering::Relaxed) {
@@ -81,33 +80,30 @@ pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: S
         // Two statements: both may be the same block's, and a lock lasts to the end of its statement.
         let mut of_rows = Near::<K>::new(lock(i).mark.clone());
         let mut of_columns = Near::<K>::new(lock(j).mark.clone());
-        let mut free = true;
+        let (mut free, mut hits) = (true, Vec::new());
         let mut visit = |row: usize, column: usize, tile: &mut [i32]| {
             if sign == Sign::Abs {
                 tile.iter_mut().for_each(|c| *c = c.abs());
             }
-            if i == j || row + screen.rows > n || column + screen.columns > n {
-                hide(tile, row, column, screen.columns, n);
-            }
             let (r, c) = (row - i * BLOCK, column - j * BLOCK);
-            if !reaches(tile, &of_rows.mark[r..r + screen.rows], &of_columns.mark[c..c + screen.columns]) {
-                return;
-            }
-            for (at, line) in tile.chunks_exact(screen.columns).enumerate() {
-                if reaches(line, &of_rows.mark[r + at..=r + at], &of_columns.mark[c..c + screen.columns]) {
-                    for (within, &product) in line.iter().enumerate().filter(|(_, product)| **product > i32::MIN) {
-                        free &= of_rows.offer(r + at, (product, (column + within) as u32), apart);
-                        free &= of_columns.offer(c + within, (product, (row + at) as u32), apart);
-                    }
+            let marks = Marks { rows: &of_rows.mark[r..], columns: &of_columns.mark[c..] };
+            screen.find(&both, (row, column, tile), &marks, &mut hits);
+            for (a, b) in hits.drain(..) {
+                // Each pair once, no row with itself, and none of the padding.
+                if a < b && (b as usize) < n {
+                    let cos = near(rows.row(a as usize), rows.row(b as usize));
+                    let cos = if sign == Sign::Abs { cos.abs() } else { cos };
+                    free &= of_rows.offer(a as usize - i * BLOCK, (cos, b), apart);
+                    free &= of_columns.offer(b as usize - j * BLOCK, (cos, a), apart);
                 }
             }
         };
-        for panel in block(j, &right) {
+        for panel in block(j, (screen.columns, both.right.len())) {
             // Below the diagonal there is nothing new.
-            let rows = block(i, &left);
+            let rows = block(i, (screen.rows, both.left.len()));
             let end =
                 if i == j { ((panel + 1) * screen.columns).div_ceil(screen.rows).min(rows.end) } else { rows.end };
-            screen.tiles((&left, rows.start..end), (&right, panel..panel + 1), &mut visit);
+            screen.tiles(&both, rows.start..end, panel..panel + 1, &mut visit);
         }
         for (at, found) in [(i, of_rows), (j, of_columns)] {
             let mut all = lock(at);
@@ -122,9 +118,10 @@ pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: S
     if crowded.into_inner() {
         return None;
     }
-    let near = near.into_par_iter().enumerate();
+    let found = found.into_par_iter().enumerate();
     Some(
-        near.map(|(at, near)| settle(rows, sign, at, &near.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        found
+            .map(|(at, near)| settle(rows, sign, at, &near.into_inner().unwrap_or_else(PoisonError::into_inner)))
             .collect(),
     )
 }
@@ -134,7 +131,7 @@ fn settle<const K: usize>(unit: Rows<'_>, sign: Sign, block: usize, near: &Near<
     let mut best = Best::new(vec![f32::MIN; BLOCK]);
     let pairs: Vec<(usize, u32)> = (near.pairs.iter().zip(&near.mark).enumerate())
         .flat_map(|(row, (pairs, mark))| {
-            pairs.iter().filter(move |(product, _)| product >= mark).map(move |(_, other)| (row, *other))
+            pairs.iter().filter(move |(cos, _)| cos > mark).map(move |(_, other)| (row, *other))
         })
         .collect();
     let mut at = 0;
@@ -144,30 +141,4 @@ fn settle<const K: usize>(unit: Rows<'_>, sign: Sign, block: usize, near: &Near<
         at += 1;
     });
     best
-}
-
-/// Keeps the entries above the diagonal, each pair once and no row with itself, and none of the padding.
-fn hide(tile: &mut [i32], row: usize, column: usize, columns: usize, n: usize) {
-    for (at, value) in tile.iter_mut().enumerate() {
-        let (row, column) = (row + at / columns, column + at % columns);
-        if column <= row || column >= n {
-            *value = i32::MIN;
-        }
-    }
-}
-
-wide! {
-    /// Whether any entry of some rows of a tile reaches the mark of its row or its column.
-    fn reaches(tile: &[i32], row_marks: &[i32], column_marks: &[i32]) -> bool {
-        let column_marks = column_marks.as_chunks::<16>().0;
-        let mut any = [0u32; 16];
-        for (row, mark) in tile.as_chunks::<16>().0.chunks_exact(column_marks.len()).zip(row_marks) {
-            for (row, marks) in row.iter().zip(column_marks) {
-                for l in 0..16 {
-                    any[l] |= u32::from(row[l] >= (*mark).min(marks[l]));
-                }
-            }
-        }
-        any.iter().fold(0, |all, any| all | any) != 0
-    }
 }
