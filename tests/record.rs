@@ -131,7 +131,9 @@ fn verify_says_at_once_what_does_not_match_its_lock() {
     assert!(said.contains("t.csv does not match the lock") && said.contains("old.csv is not in the lock"), "{said}");
     fs::remove_file(project.path().join("results/job/old.csv")).expect("removed");
     project.run(&[]);
-    project.script(&format!("{SCRIPT}// more\n"));
+    project.script(&format!("// A comment is not what a script does.\n\n{SCRIPT}"));
+    assert_eq!(project.saerun(&["verify", "--no-run"]).0, 0);
+    project.script(&format!("{SCRIPT}print(1);\n"));
     let (code, said, _) = project.saerun(&["verify", "-q"]);
     assert!(code == 3 && said.contains("job.rhai has changed since"), "{said}");
     let (code, _, said) = project.saerun(&["verify", "--set", "seed=1"]);

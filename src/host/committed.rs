@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::code;
 use crate::error::{Code, Error, Result};
 use crate::report::yaml;
 use crate::store::{self, Lock, Record};
@@ -130,10 +131,10 @@ pub fn faults(project: &Path, committed: &Committed) -> Vec<Fault> {
     found.extend(names.into_iter().map(Fault::Unlisted));
     let script = &committed.lock.script;
     for (file, digest) in std::iter::once((&script.file, &script.blake3)).chain(&script.imports) {
-        match store::hash_file(&project.join(file)) {
-            Ok(now) if now == *digest => {}
-            Ok(_) => found.push(Fault::Changed(file.clone())),
-            Err(_) => found.push(Fault::Gone(file.clone())),
+        match code::digest_of(&project.join(file)) {
+            Some(now) if now == *digest => {}
+            Some(_) => found.push(Fault::Changed(file.clone())),
+            None => found.push(Fault::Gone(file.clone())),
         }
     }
     found

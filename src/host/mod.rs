@@ -9,6 +9,7 @@ pub mod bind;
 pub mod callback;
 pub mod check;
 mod closure;
+pub mod code;
 pub mod committed;
 pub mod console;
 pub mod definitions;

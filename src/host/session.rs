@@ -10,6 +10,7 @@ use rhai::{Engine, NativeCallContext};
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
+use crate::host::code;
 use crate::host::console::{Console, Voice, locked};
 use crate::host::events::{Event, Place};
 use crate::progress::{Checkpoint, Monitor};
@@ -236,7 +237,8 @@ impl Session {
 
     /// What the results of this run were made from; `script` is the name of the script that was run.
     pub fn lock(&self, script: &str) -> store::Lock {
-        let mut imports: BTreeMap<String, String> = self.sources().into_iter().collect();
+        let digest = |(name, text): (&String, &Arc<str>)| (name.clone(), code::digest(text));
+        let mut imports: BTreeMap<String, String> = locked(&self.sources).iter().map(digest).collect();
         let blake3 = imports.remove(script).unwrap_or_default();
         let params = match self.params() {
             Value::Object(pairs) => pairs.into_iter().collect(),

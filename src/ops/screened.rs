@@ -20,26 +20,23 @@ use super::{Rows, Sign};
 /// Pairs that a row keeps at most: beyond these it is full of ties, and the f32 pass is faster.
 const CROWD: usize = 512;
 
-/// What one block's rows have met.
-struct Near<const K: usize> {
-    /// The K largest cosines so far, falling.
+/// The largest cosines that some rows have met, and what one must be above to count.
+struct Top<const K: usize> {
+    /// The K largest so far, falling.
     top: Vec<[f32; K]>,
-    /// What a cosine must be above to count.
     mark: Vec<f32>,
-    /// The cosines that were, with the other row.
-    pairs: Vec<Vec<(f32, u32)>>,
 }
 
-impl<const K: usize> Near<K> {
+impl<const K: usize> Top<K> {
     /// Nothing met yet, with these marks to reach.
     fn new(mark: Vec<f32>) -> Self {
-        Near { top: vec![[f32::NEG_INFINITY; K]; mark.len()], pairs: vec![Vec::new(); mark.len()], mark }
+        Top { top: vec![[f32::NEG_INFINITY; K]; mark.len()], mark }
     }
 
-    /// Takes a pair into account; tells whether the row is still free of crowds. `apart` is 2 E.
-    fn offer(&mut self, row: usize, (cos, other): (f32, u32), apart: f32) -> bool {
+    /// Whether a row's cosine counts; raises its mark when it is one of the largest. `apart` is 2 E.
+    fn meets(&mut self, row: usize, cos: f32, apart: f32) -> bool {
         if cos <= self.mark[row] {
-            return true;
+            return false;
         }
         let top = &mut self.top[row];
         if cos > top[K - 1] {
@@ -48,9 +45,26 @@ impl<const K: usize> Near<K> {
             top[at] = cos;
             self.mark[row] = self.mark[row].max(top[K - 1] - apart);
         }
+        true
+    }
+}
+
+/// What one block's rows have met.
+struct Near<const K: usize> {
+    top: Top<K>,
+    /// For each row the cosines that counted, with the other row.
+    pairs: Vec<Vec<(f32, u32)>>,
+}
+
+impl<const K: usize> Near<K> {
+    /// Takes a pair into account; tells whether the row is still free of crowds.
+    fn offer(&mut self, row: usize, (cos, other): (f32, u32), apart: f32) -> bool {
+        if !self.top.meets(row, cos, apart) {
+            return true;
+        }
         let pairs = &mut self.pairs[row];
         if pairs.len() == CROWD {
-            let mark = self.mark[row];
+            let mark = self.top.mark[row];
             pairs.retain(|(cos, _)| *cos > mark);
         }
         pairs.push((cos, other));
@@ -69,8 +83,8 @@ pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: S
         let each = BLOCK / width;
         at * each..((at + 1) * each).min(all)
     };
-    let new = || Mutex::new(Near::new(vec![f32::NEG_INFINITY; BLOCK]));
-    let found: Vec<Mutex<Near<K>>> = (0..blocks).map(|_| new()).collect();
+    let none = || Near { top: Top::new(vec![f32::NEG_INFINITY; BLOCK]), pairs: vec![Vec::new(); BLOCK] };
+    let found: Vec<Mutex<Near<K>>> = (0..blocks).map(|_| Mutex::new(none())).collect();
     let lock = |b: usize| found[b].lock().unwrap_or_else(PoisonError::into_inner);
     let crowded = AtomicBool::new(false);
     upper_tiles(blocks).into_par_iter().for_each(|(i, j)| {
@@ -78,9 +92,9 @@ pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: S
             return;
         }
         // Two statements: both may be the same block's, and a lock lasts to the end of its statement.
-        let mut of_rows = Near::<K>::new(lock(i).mark.clone());
-        let mut of_columns = Near::<K>::new(lock(j).mark.clone());
-        let (mut free, mut hits) = (true, Vec::new());
+        let mut of_rows = Top::<K>::new(lock(i).top.mark.clone());
+        let mut of_columns = Top::<K>::new(lock(j).top.mark.clone());
+        let (mut hits, mut by_row, mut by_column) = (Vec::new(), Vec::new(), Vec::new());
         let mut visit = |row: usize, column: usize, tile: &mut [i32]| {
             if sign == Sign::Abs {
                 tile.iter_mut().for_each(|c| *c = c.abs());
@@ -93,8 +107,13 @@ pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: S
                 if a < b && (b as usize) < n {
                     let cos = near(rows.row(a as usize), rows.row(b as usize));
                     let cos = if sign == Sign::Abs { cos.abs() } else { cos };
-                    free &= of_rows.offer(a as usize - i * BLOCK, (cos, b), apart);
-                    free &= of_columns.offer(b as usize - j * BLOCK, (cos, a), apart);
+                    let (r, c) = (a as usize - i * BLOCK, b as usize - j * BLOCK);
+                    if of_rows.meets(r, cos, apart) {
+                        by_row.push((r, cos, b));
+                    }
+                    if of_columns.meets(c, cos, apart) {
+                        by_column.push((c, cos, a));
+                    }
                 }
             }
         };
@@ -105,14 +124,13 @@ pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: S
                 if i == j { ((panel + 1) * screen.columns).div_ceil(screen.rows).min(rows.end) } else { rows.end };
             screen.tiles(&both, rows.start..end, panel..panel + 1, &mut visit);
         }
-        for (at, found) in [(i, of_rows), (j, of_columns)] {
+        for (at, top, pairs) in [(i, of_rows, by_row), (j, of_columns, by_column)] {
             let mut all = lock(at);
-            for (row, pairs) in found.pairs.iter().enumerate() {
-                pairs.iter().for_each(|pair| free &= all.offer(row, *pair, apart));
+            // Those that a later one has left behind go first.
+            let left = pairs.into_iter().filter(|(row, cos, _)| *cos > top.mark[*row]);
+            if !left.fold(true, |free, (row, cos, other)| all.offer(row, (cos, other), apart) && free) {
+                crowded.store(true, Ordering::Relaxed);
             }
-        }
-        if !free {
-            crowded.store(true, Ordering::Relaxed);
         }
     });
     if crowded.into_inner() {
@@ -129,7 +147,7 @@ pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: S
 /// The best of a block's pairs, in f32.
 fn settle<const K: usize>(unit: Rows<'_>, sign: Sign, block: usize, near: &Near<K>) -> Best<K> {
     let mut best = Best::new(vec![f32::MIN; BLOCK]);
-    let pairs: Vec<(usize, u32)> = (near.pairs.iter().zip(&near.mark).enumerate())
+    let pairs: Vec<(usize, u32)> = (near.pairs.iter().zip(&near.top.mark).enumerate())
         .flat_map(|(row, (pairs, mark))| {
             pairs.iter().filter(move |(cos, _)| cos > mark).map(move |(_, other)| (row, *other))
         })

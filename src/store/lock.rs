@@ -35,9 +35,9 @@ pub struct Lock {
 pub struct Script {
     /// Its path inside the project, with `/`.
     pub file: String,
-    /// BLAKE3 of its text, in hex.
+    /// BLAKE3 of its code, in hex: comments and layout do not count.
     pub blake3: String,
-    /// Imported files: path inside the project and BLAKE3 of the text.
+    /// Imported files: path inside the project and BLAKE3 of the code.
     pub imports: BTreeMap<String, String>,
 }
 
