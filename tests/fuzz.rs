@@ -7,7 +7,8 @@
 //!
 //! By default up to a thousand inputs a reader; `SAERUN_FUZZ=1000000` sets the number, `SAERUN_FUZZ_SEED` another seed than 0:
 //! `SAERUN_FUZZ=1000000 cargo test --release fuzz:: -- --nocapture` prints a line a reader. Everything is drawn by a seed, the
-//! reader's name and the input's number, so a failure is found again by its number: `SAERUN_FUZZ_FROM` sets the first one.
+//! reader's name and the input's number, so a failure is found again by its number: `SAERUN_FUZZ_FROM` sets the first one, and
+//! `SAERUN_FUZZ_ONLY` the one reader.
 
 mod memory;
 mod mutate;
@@ -91,6 +92,9 @@ fn fuzz(name: &str, share: f64, files: &[Vec<u8>], read: &dyn Fn(&[u8]) -> Resul
     keep_quiet();
     for (i, file) in files.iter().enumerate() {
         assert_eq!(read(file), Ok(true), "{name}: file {i} is whole");
+    }
+    if std::env::var("SAERUN_FUZZ_ONLY").is_ok_and(|only| only != name) {
+        return;
     }
     let count = setting("SAERUN_FUZZ").unwrap_or((QUICK as f64 * share) as u64);
     let (seed, from) = (setting("SAERUN_FUZZ_SEED").unwrap_or(0), setting("SAERUN_FUZZ_FROM").unwrap_or(0));

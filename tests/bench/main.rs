@@ -56,7 +56,7 @@ fn growth() -> Vec<Table> {
     let mut sizes =
         Table::new("growth_d_sae", "Over the dictionary's size (L0 17, batch 4096, 2 threads)", cell::COLUMNS);
     for d_sae in [1024, 2048, 4096, 8192, 16_384, 32_768, 65_536] {
-        for penalty in ["none", "three_term"] {
+        for penalty in ["none", "three_term", "ortsae"] {
             sizes.row(cell::measure(&cell::Job { d_sae, penalty: penalty.into(), ..job.clone() }));
         }
     }
