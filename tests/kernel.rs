@@ -2,11 +2,11 @@
 
 use saerun::ops::affine::Affine;
 use saerun::ops::dense::Padded;
-use saerun::ops::encode::{Floor, encode_above, encode_above_whole};
+use saerun::ops::encode::{Floor, encode_above_by};
 use saerun::ops::entries::{entries, near};
 use saerun::ops::kernel::{Kernel, available, entry_reference};
 use saerun::ops::linear::linear;
-use saerun::ops::nearest::{nearest, nearest_two, nearest_two_reference, nearest_whole};
+use saerun::ops::nearest::{nearest_by, nearest_two, nearest_two_reference};
 use saerun::ops::panels::Panels;
 use saerun::ops::rounded::{Grain, Rounded, Side};
 use saerun::ops::screen::{self, Marks, Pair, rounding};
@@ -208,9 +208,11 @@ fn a_first_look_changes_no_code() {
             let each: Vec<f32> = (0..d_sae).map(|i| if i % 3 == 0 { 2.0 } else { -1.0 }).collect();
             for floor in [Floor::All(0.0), Floor::All(1.5), Floor::Each(&each), Floor::All(f32::NEG_INFINITY)] {
                 for limit in [None, Some(0.01), Some(0.3)] {
-                    let looked = encode_above(&x, w, &bias, floor, limit);
-                    let whole = encode_above_whole(&x, w, &bias, floor, limit);
-                    assert!(looked == whole, "{purpose}, bias {shift}, {floor:?}, {limit:?}");
+                    let whole = encode_above_by(None, &x, w, &bias, floor, limit);
+                    for screen in screen::available() {
+                        let looked = encode_above_by(Some(&screen), &x, w, &bias, floor, limit);
+                        assert!(looked == whole, "{}: {purpose}, bias {shift}, {floor:?}, {limit:?}", screen.name);
+                    }
                 }
             }
         }
@@ -231,7 +233,10 @@ fn a_first_look_changes_no_neighbor() {
     for rows in [&usual, &close, &equal, &usual[..2 * d].to_vec()] {
         let unit = UnitRows::new(Rows { data: rows, n: rows.len() / d, d }, None);
         for sign in [Sign::Signed, Sign::Abs] {
-            assert_eq!(nearest(&unit, sign), nearest_whole(&unit, sign));
+            let whole = nearest_by(None, &unit, sign);
+            for screen in screen::available() {
+                assert_eq!(nearest_by(Some(&screen), &unit, sign), whole, "{}", screen.name);
+            }
             assert_eq!(nearest_two(&unit, sign), nearest_two_reference(&unit, sign));
         }
     }

@@ -53,20 +53,21 @@ pub fn encode(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], limit: Option<f64>) ->
 /// `limit` on the share of kept pairs it gives up and returns `None` when any task's share is denser: the caller then takes the dense
 /// way, and no memory is spent on dense codes.
 pub fn encode_above(x: &Padded, w_enc: Rows<'_>, b_enc: &[f32], floor: Floor<'_>, limit: Option<f64>) -> Option<Codes> {
-    let job = Job::new(x, w_enc, b_enc, floor);
-    let looked = screen().and_then(|screen| job.look(screen));
-    job.finish(looked, limit)
+    encode_above_by(screen(), x, w_enc, b_enc, floor, limit)
 }
 
-/// [`encode_above`] without the first look: what it is tested against.
-pub fn encode_above_whole(
+/// [`encode_above`] by a first look of choice; without one it is what others are tested against.
+pub fn encode_above_by(
+    screen: Option<&Screen>,
     x: &Padded,
     w_enc: Rows<'_>,
     b_enc: &[f32],
     floor: Floor<'_>,
     limit: Option<f64>,
 ) -> Option<Codes> {
-    Job::new(x, w_enc, b_enc, floor).finish(None, limit)
+    let job = Job::new(x, w_enc, b_enc, floor);
+    let looked = screen.and_then(|screen| job.look(screen));
+    job.finish(looked, limit)
 }
 
 /// The work, in tasks of [`TOKENS`] by [`LATENTS`].

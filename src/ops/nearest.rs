@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::gram::upper_tiles;
 use super::kernel::kernel;
 use super::panels::Panels;
-use super::screen::screen;
+use super::screen::{Screen, screen};
 use super::screened::screened;
 use super::simd::wide;
 use super::unit::UnitRows;
@@ -55,25 +55,22 @@ pub(super) const BLOCK: usize = 96;
 ///
 /// For training: the choice is made in f32 (on near ties either neighbor may win, always the same one), the cosine is f64.
 pub fn nearest(unit: &UnitRows, sign: Sign) -> Vec<Nearest> {
+    nearest_by(screen(), unit, sign)
+}
+
+/// [`nearest`] by a first look of choice; without one it is what others are tested against.
+pub fn nearest_by(screen: Option<&Screen>, unit: &UnitRows, sign: Sign) -> Vec<Nearest> {
     if unit.len() < 2 {
         return Vec::new();
     }
-    chosen(unit, &best::<1>(unit, sign))
-}
-
-/// [`nearest`] without the first look in integers: what it is tested against.
-pub fn nearest_whole(unit: &UnitRows, sign: Sign) -> Vec<Nearest> {
-    if unit.len() < 2 { Vec::new() } else { chosen(unit, &scan::<1>(unit, sign)) }
-}
-
-fn chosen(unit: &UnitRows, best: &[Best<1>]) -> Vec<Nearest> {
+    let best = best::<1>(screen, unit, sign);
     let index = |i: usize| best[i / BLOCK].found[i % BLOCK][0].1 as usize;
     (0..unit.len()).into_par_iter().map(|i| Nearest { index: index(i), cos: unit.cos(i, index(i)) }).collect()
 }
 
 /// Each row's best candidates, by blocks: by a first look in integers where that pays, which changes no bit.
-fn best<const K: usize>(unit: &UnitRows, sign: Sign) -> Vec<Best<K>> {
-    screen().and_then(|screen| screened(screen, unit, sign)).unwrap_or_else(|| scan(unit, sign))
+fn best<const K: usize>(screen: Option<&Screen>, unit: &UnitRows, sign: Sign) -> Vec<Best<K>> {
+    screen.and_then(|screen| screened(screen, unit, sign)).unwrap_or_else(|| scan(unit, sign))
 }
 
 /// Each row's two nearest neighbors, in row order; empty when there are fewer than two rows.
@@ -84,7 +81,7 @@ pub fn nearest_two(unit: &UnitRows, sign: Sign) -> Vec<NearestTwo> {
     if unit.len() < 2 {
         return Vec::new();
     }
-    let best = best::<CANDIDATES>(unit, sign);
+    let best = best::<CANDIDATES>(screen(), unit, sign);
     (0..unit.len())
         .into_par_iter()
         .map(|i| {

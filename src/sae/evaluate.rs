@@ -143,13 +143,14 @@ pub fn evaluate_in_model(
     check_width(sae, model.hook_width(hook)?)?;
     let contexts = model.contexts(corpus, options.tokens, options.seed)?;
 
-    let mean = Mutex::new(Mean::new(sae.config.d_in));
-    let record = |rows: &mut [f32]| {
-        mean.lock().map_err(|_| poisoned())?.add(rows);
+    let mut mean = Mean::new(sae.config.d_in);
+    let (context, skipped) = (model.config().n_ctx * sae.config.d_in, options.skip_first * sae.config.d_in);
+    model.rows_at(&contexts, hook, &mut |rows| {
+        monitor.check()?;
+        rows.chunks(context).for_each(|rows| mean.add(&rows[skipped.min(rows.len())..]));
         Ok(())
-    };
-    model.patched(&contexts, hook, options.skip_first, &[Patch::Replace(&record)], monitor)?;
-    let mean: Vec<f32> = mean.into_inner().map_err(|_| poisoned())?.finish();
+    })?;
+    let mean = mean.finish();
 
     let totals = Mutex::new(Totals::new(sae, mean.clone()));
     let replace = |rows: &mut [f32]| {
