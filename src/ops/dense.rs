@@ -100,8 +100,9 @@ impl Padded {
 /// The share of active pairs above which the dense way is faster.
 ///
 /// Measured at d_in 512, d_sae 8192, batch 4096 on two cores, by the median time of whole steps of both ways at densities from 0.3 % to
-/// 12 %: the dense step costs six products whatever the density, the sparse step one product and a part that grows with it. At 8 % the
-/// sparse step took 0.8 of the dense one's time, at 12 % 1.1.
+/// 12 %: the dense step costs six products whatever the density, the sparse step one product and a part that grows with it. With AVX2 the
+/// sparse step took 0.8 of the dense one's time at 8 %, 1.1 at 12 %; with AVX-512 1.03 at 8 %, 1.12 at 10 %, 1.45 at 12 %
+/// (`results/bench/crossover.csv`). The two ways round differently, so one number holds for every CPU.
 pub const DENSE_ABOVE: f64 = 0.1;
 
 /// What the forward pass counts on its way.
