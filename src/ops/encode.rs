@@ -83,7 +83,7 @@ struct Job<'a> {
 
 /// Tasks below each other that look together: rows of latents that are computed again are then near, and tokens stay in the second cache.
 const TOGETHER: usize = 4;
-/// More pairs than this share are too many to be computed one by one as the kernel does: from some 1.3 % on (AVX-512) the product is faster.
+/// More pairs than this share are too many to be computed one by one as the kernel does.
 const FEW: f64 = 0.01;
 /// And these too many to be looked at again in f32.
 const MANY: f64 = 0.05;

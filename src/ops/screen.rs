@@ -96,7 +96,7 @@ pub fn rounding(d: usize) -> f32 {
     d as f32 / (1 << 23) as f32 + 1.0 / (1 << 16) as f32
 }
 
-/// Entries of the f32 product that may be above their mark, as (row, column): the lower mark of its row and its column counts.
+/// What an entry of the f32 product must be above to be found: the lower mark of its row and its column.
 pub struct Marks<'a> {
     /// For each row of the tile; infinite where only columns have one.
     pub rows: &'a [f32],
