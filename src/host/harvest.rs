@@ -1,6 +1,7 @@
 //! `m.activations`: harvested once, part by part, and remembered; an interrupted harvest goes on where it broke off.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::activations::{Activations, Harvest, HarvestOptions, Store};
 use crate::corpus::Corpus;
@@ -12,6 +13,9 @@ use crate::store;
 
 /// Version of what is remembered: raised when the same arguments would give another result.
 const ACTIVATIONS_VERSION: u32 = 3;
+
+/// How much work a crash may cost. Rows go to random places of the file, so each time the disk takes up most of it again.
+const KEEP_EVERY: Duration = Duration::from_secs(120);
 
 const ROWS: &str = "activations.safetensors";
 
@@ -42,12 +46,16 @@ pub(super) fn harvest(
         let resumed = checkpoint.load().filter(|_| file.resumed);
         let done = resumed.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes) as usize;
         let places = harvest.places();
+        let (mut kept, mut since) = (done, Instant::now());
         for part in done..harvest.parts() {
-            harvest.fill(part, &places, file.bytes_mut(), session.monitor())?;
-            if ours {
+            let filled = harvest.fill(part, &places, file.bytes_mut(), session.monitor());
+            let whole = part + usize::from(filled.is_ok());
+            if ours && whole > kept && (filled.is_err() || since.elapsed() > KEEP_EVERY) {
                 file.sync()?;
-                checkpoint.save(&(part as u64 + 1).to_le_bytes())?;
+                checkpoint.save(&(whole as u64).to_le_bytes())?;
+                (kept, since) = (whole, Instant::now());
             }
+            filled?;
         }
         file.finish_as(&folder.join(ROWS))
     })?;

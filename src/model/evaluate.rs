@@ -1,5 +1,8 @@
 //! Cross-entropies of a target model, as it is and with the rows at a hook replaced.
 
+use std::sync::mpsc;
+use std::thread;
+
 use serde::{Deserialize, Serialize};
 
 use super::TargetModel;
@@ -133,19 +136,28 @@ impl TargetModel {
         Ok(PatchedLosses { tokens, ce_loss: ce / n, patched, batches })
     }
 
-    /// Calls `f` with the rows `[positions, width]` at a hook, a batch of whole contexts at a time, in order.
+    /// Calls `f` with the rows `[positions, width]` at a hook, a batch of whole contexts at a time, in order. The model runs on the next
+    /// batch meanwhile.
     ///
     /// # Errors
     /// `unknown-name` for the hook; what `f` returns.
     pub fn rows_at(&self, contexts: &[u32], hook: &str, f: &mut dyn FnMut(&[f32]) -> Result<()>) -> Result<()> {
         self.hook_width(hook)?;
-        for ids in contexts.chunks(self.batch()) {
-            f(&self
-                .inference()
-                .run(self.weights(), ids, Pass { keep: Some(hook), stop: true, ..Pass::default() })?
-                .kept)?;
-        }
-        Ok(())
+        let pass = Pass { keep: Some(hook), stop: true, ..Pass::default() };
+        let (send, batches) = mpsc::sync_channel(1);
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                for ids in contexts.chunks(self.batch()) {
+                    let passed = self.inference().run(self.weights(), ids, pass);
+                    // Nobody takes any more after an error.
+                    if send.send(passed).is_err() {
+                        break;
+                    }
+                }
+            });
+            // Gone before the scope ends, so that the model does not wait to hand over what nobody takes.
+            batches.into_iter().try_for_each(|passed| f(&passed?.kept))
+        })
     }
 
     /// Batches of whole contexts with their targets.

@@ -122,7 +122,7 @@ impl Inference {
                 self.run_part(weights, ids_of_part, Pass { replace, n_ctx: Some(n_ctx), ..pass })
             })
             .collect::<Result<_>>()?;
-        let join = |of: fn(&Passed) -> &[f32]| parts.iter().flat_map(of).copied().collect();
+        let join = |of: fn(&Passed) -> &[f32]| parts.iter().map(of).collect::<Vec<_>>().concat();
         Ok(Passed { kept: join(|part| &part.kept), hidden: join(|part| &part.hidden) })
     }
 
