@@ -4,6 +4,7 @@ use candle_core::{Device, Result as CandleResult, Tensor, Var};
 use saerun::activations::Activations;
 use saerun::error::Code;
 use saerun::ops::Rows;
+use saerun::ops::adam::AdamStep;
 use saerun::ops::codes::Codes;
 use saerun::ops::nested::{nested, nested_reference};
 use saerun::ops::select::{batch_top_k, batch_top_k_reference, top_k, top_k_reference};
@@ -64,7 +65,7 @@ fn weights(d: usize, d_sae: usize) -> Weights {
 
 const BANDWIDTH: f32 = 0.4;
 
-/// The loss by candle, dense, and its gradients: masks and whatever is held fixed are detached.
+/// Revived latents by candle, dense: masks and whatever is held fixed are detached. (Whole steps are [`on_device`].)
 struct Dense {
     vars: [Var; 6],
     x: Tensor,
@@ -81,22 +82,12 @@ impl Dense {
         Dense { vars, x: Tensor::from_slice(x, (tokens, d), &Device::Cpu).unwrap(), n: tokens as f64 }
     }
 
-    /// `w_enc (x - b_dec)`
-    fn product(&self) -> CandleResult<Tensor> {
-        self.x.broadcast_sub(&self.vars[3])?.matmul(&self.vars[0].t()?)
-    }
-
     fn pre(&self) -> CandleResult<Tensor> {
-        self.product()?.broadcast_add(&self.vars[1])
+        self.x.broadcast_sub(&self.vars[3])?.matmul(&self.vars[0].t()?)?.broadcast_add(&self.vars[1])
     }
 
     fn decode(&self, f: &Tensor) -> CandleResult<Tensor> {
         f.matmul(&self.vars[2])?.broadcast_add(&self.vars[3])
-    }
-
-    /// Squared error a token.
-    fn error(&self, reconstruction: &Tensor) -> CandleResult<Tensor> {
-        (reconstruction - &self.x)?.sqr()?.sum_all()? / self.n
     }
 
     /// The entries of `pre` that `keep` keeps, by their dense matrix.
@@ -104,53 +95,6 @@ impl Dense {
         let kept = keep(&pre.flatten_all()?.to_vec1::<f32>()?).to_dense();
         let mask: Vec<f32> = kept.iter().map(|x| f32::from(*x != 0.0)).collect();
         pre * Tensor::from_vec(mask, pre.dims(), &Device::Cpu)?
-    }
-
-    fn loss(&self, rule: &Rule, coefficient: f64) -> CandleResult<Tensor> {
-        let pre = self.pre()?;
-        let (tokens, d_sae) = pre.dims2()?;
-        match rule {
-            Rule::Relu => self.error(&self.decode(&pre.relu()?)?)? + (pre.relu()?.sum_all()? * (coefficient / self.n))?,
-            Rule::TopK { k } => {
-                let f = self.masked(&pre, |dense| top_k_reference(dense, d_sae, *k))?;
-                self.error(&self.decode(&f)?)
-            }
-            Rule::BatchTopK { k } => {
-                let f = self.masked(&pre, |dense| batch_top_k_reference(dense, d_sae, k * tokens))?;
-                self.error(&self.decode(&f)?)
-            }
-            Rule::Matryoshka { k, widths } => {
-                let f = self.masked(&pre, |dense| batch_top_k_reference(dense, d_sae, k * tokens))?;
-                let mut sum = Tensor::zeros((), candle_core::DType::F32, &Device::Cpu)?;
-                for width in widths {
-                    let part = f.narrow(1, 0, *width)?.matmul(&self.vars[2].narrow(0, 0, *width)?)?;
-                    sum = (sum + self.error(&part.broadcast_add(&self.vars[3])?)?)?;
-                }
-                sum / widths.len() as f64
-            }
-            Rule::JumpRelu { bandwidth } => {
-                let theta = self.vars[4].exp()?;
-                let fires = pre.broadcast_gt(&theta)?.to_dtype(candle_core::DType::F32)?;
-                let reconstruction = self.decode(&(&pre * &fires)?)?;
-                let width = f64::from(*bandwidth);
-                let near = pre.broadcast_sub(&theta)?.abs()?.lt(width / 2.0)?.to_dtype(candle_core::DType::F32)?;
-                // What the estimators make of the derivative by theta, as a term whose value is 0.
-                let df = ((&reconstruction - &self.x)? * (2.0 / self.n))?.matmul(&self.vars[2].t()?)?;
-                let by_step = (df.broadcast_mul(&theta)? + coefficient / self.n)?;
-                let slope = ((near * by_step)?.sum(0)? * (-1.0 / width))?.detach();
-                let term = (slope * (&theta - theta.detach())?)?.sum_all()?;
-                (self.error(&reconstruction)? + (fires.detach().sum_all()? * (coefficient / self.n))?)? + term
-            }
-            Rule::Gated => {
-                let open = pre.gt(0.0)?.to_dtype(candle_core::DType::F32)?.detach();
-                let linear = self.product()?.broadcast_mul(&self.vars[4].exp()?)?;
-                let f = (linear.broadcast_add(&self.vars[5])?.relu()? * open)?;
-                let gate = pre.relu()?;
-                let fixed = gate.matmul(&self.vars[2].detach())?.broadcast_add(&self.vars[3].detach())?;
-                let error = (self.error(&self.decode(&f)?)? + self.error(&fixed)?)?;
-                error + (gate.sum_all()? * (coefficient / self.n))?
-            }
-        }
     }
 
     fn gradients(&self, loss: &Tensor) -> Gradients {
@@ -187,20 +131,79 @@ fn rules() -> Vec<Rule> {
 fn gradients_of_every_rule_agree_with_autograd() {
     let (d, d_sae, n, coefficient) = (24, 300, 700, 0.07);
     let x = normals(n * d, 1.0, 19);
-    let weights = weights(d, d_sae);
-    for rule in rules() {
-        let dense = Dense::new(&weights, &x);
-        let loss = dense.loss(&rule, coefficient).unwrap();
-        let mut engine = Engine::new(weights.clone(), DecoderNorm::Unit, rule.clone(), 0.0);
+    for (rule, norm) in
+        rules().into_iter().flat_map(|rule| [(rule.clone(), DecoderNorm::Unit), (rule, DecoderNorm::Free)])
+    {
+        let mut weights = weights(d, d_sae);
+        if norm == DecoderNorm::Free {
+            weights.w_dec.value.iter_mut().enumerate().for_each(|(at, x)| *x *= 0.5 + (at / d % 7) as f32 / 4.0);
+        }
+        let mut engine = Engine::new(weights, norm, rule.clone(), 0.0);
+        let (dense, expected) = engine.forward_on(&Device::Cpu, &x).unwrap();
+        let fired = engine.fired().to_vec();
+        let gradients = dense.gradients(coefficient).unwrap();
         // The second pass has a floor from the first: the same codes at another cost.
         for _ in 0..2 {
-            let measured = engine.forward(&x, Way::Sparse);
-            let expected = f64::from(loss.to_scalar::<f32>().unwrap());
-            let given = measured.error + coefficient * measured.sparsity;
-            assert!((given - expected).abs() < 1e-4 * expected, "{rule:?}: {given} is not {expected}");
-            agree(&engine.gradients(coefficient, None), &dense.gradients(&loss), 3e-5);
+            let given = engine.forward(&x, Way::Sparse);
+            assert_eq!(engine.fired(), fired, "{rule:?}");
+            let pairs = [(given.mse, expected.mse), (given.error, expected.error), (given.l0, expected.l0)];
+            let more = [(given.l1, expected.l1), (given.sparsity, expected.sparsity)];
+            for (given, expected) in pairs.into_iter().chain(more) {
+                assert!((given - expected).abs() <= 1e-4 * expected, "{rule:?} {norm:?}: {given} is not {expected}");
+            }
+            assert_eq!(given.learning.is_some(), expected.learning.is_some());
+            assert!((given.learning.unwrap_or(0.0) - expected.learning.unwrap_or(0.0)).abs() < 1e-3);
+            assert!((given.least.unwrap_or(0.0) - expected.least.unwrap_or(0.0)).abs() < 1e-5);
+            agree(&engine.gradients(coefficient, None), &gradients, 3e-5);
         }
     }
+}
+
+#[test]
+fn a_step_by_dense_products_moves_the_weights_as_the_sparse_one_does() {
+    let (d, d_sae, n) = (24, 300, 700);
+    let x = normals(n * d, 1.0, 23);
+    let (dec, enc) = (normals(d_sae * d, 1e-2, 24), normals(d_sae * d, 1e-2, 25));
+    for rule in rules() {
+        let mut sparse = Engine::new(weights(d, d_sae), DecoderNorm::Unit, rule, 0.0);
+        let mut dense = sparse.clone();
+        let step = AdamStep::new(1e-3, 0.9, 0.999, 1);
+        sparse.forward(&x, Way::Sparse);
+        sparse.update(0.05, &step, Some((&dec, &enc)));
+        let (pass, _) = dense.forward_on(&Device::Cpu, &x).unwrap();
+        dense.update_by(pass.gradients(0.05).unwrap(), &step, Some((&dec, &enc)));
+        for (a, b) in dense.weights.params().into_iter().zip(sparse.weights.params()) {
+            close(&a.first, &wide(&b.first), 3e-5);
+            // Adam's first step is a sign: where a gradient is all rounding, so is the step.
+            let far = a.value.iter().zip(&b.value).filter(|(a, b)| (*a - *b).abs() > 1e-5).count();
+            assert!(far <= a.value.len() / 1000, "{far} of {}", a.value.len());
+        }
+    }
+}
+
+#[test]
+fn a_training_by_dense_products_ends_where_the_sparse_one_does() {
+    let (truth, activations) = planted(48, 32, 4.0, 60_000, 26);
+    let (none, device) = (Regularizer::none(), Device::Cpu);
+    for architecture in Architecture::ALL {
+        let options = options(architecture);
+        let sparse = train(&activations, &options);
+        let mut checkpoint = Memory::default();
+        let monitor = StopAfter::new(40);
+        let stopped = sae::train_on(Some(&device), &activations, &options, &none, &mut checkpoint, &monitor);
+        assert_eq!(stopped.unwrap_err().code, Code::Interrupted);
+        let dense = sae::train_on(Some(&device), &activations, &options, &none, &mut checkpoint, &Silent).unwrap();
+        let [(found, a), (expected, b)] =
+            [&dense, &sparse].map(|sae| (mmcs(&truth, sae), sae::evaluate(sae, &activations, &Silent).unwrap()));
+        let name = architecture.name();
+        assert!((found - expected).abs() < 0.02, "{name}: mmcs {found}, {expected}");
+        assert!((a.l0 - b.l0).abs() < 0.1, "{name}: l0 {}, {}", a.l0, b.l0);
+        let [a, b] = [a, b].map(|evaluation| evaluation.explained_variance.unwrap());
+        assert!((a - b).abs() < 0.02, "{name}: explained variance {a}, {b}");
+    }
+    let options = TrainOptions { dead: "aux_k".to_string(), ..options(Architecture::TopK) };
+    let refused = sae::train_on(Some(&device), &activations, &options, &none, &mut NoCheckpoint, &Silent);
+    assert_eq!(refused.unwrap_err().code, Code::Unsupported);
 }
 
 #[test]
@@ -219,10 +222,11 @@ fn gradients_of_revived_latents_agree_with_autograd() {
 
     let reference = |exponential: bool| -> CandleResult<(Dense, Tensor)> {
         let dense = Dense::new(&weights, &x);
-        let main = dense.loss(&rule, 0.0)?;
         let pre = dense.pre()?;
         let f = dense.masked(&pre, |values| top_k_reference(values, d_sae, 30))?;
-        let error = (&dense.x - dense.decode(&f)?)?.detach();
+        let error = (&dense.x - dense.decode(&f)?)?;
+        let main = (error.sqr()?.sum_all()? / dense.n)?;
+        let error = error.detach();
         let chosen = Tensor::from_vec(dead.iter().map(|i| *i as u32).collect(), dead.len(), &Device::Cpu)?;
         let (pre, rows) = (pre.index_select(&chosen, 1)?, dense.vars[2].index_select(&chosen, 0)?);
         let (f, scale) = if exponential {

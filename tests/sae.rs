@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::Device;
 use saerun::activations::Activations;
 use saerun::error::{Code, Result};
 use saerun::ops::Rows;
@@ -16,7 +16,7 @@ use saerun::ops::simd::{add_scaled, dot, dot_reference};
 use saerun::progress::{Checkpoint, Monitor, NoCheckpoint, Silent};
 use saerun::regularizer::Regularizer;
 use saerun::rng::Rng;
-use saerun::sae::engine::{Engine, Gradients, Param, Rule, Way, Weights};
+use saerun::sae::engine::{Engine, Rule, Way, Weights};
 use saerun::sae::format::sae_lens;
 use saerun::sae::{self, Activation, DecoderNorm, Init, NormalizeActivations, Sae, TrainOptions};
 
@@ -155,41 +155,15 @@ fn weights(d: usize, d_sae: usize, norm: DecoderNorm) -> Weights {
     Weights::new(encoder, normals(d_sae, 0.5, 15), decoder, normals(d, 0.5, 16))
 }
 
-/// The loss and its gradients by candle, dense.
-fn autograd(weights: &Weights, x: &[f32], l1: f64, norm: DecoderNorm) -> (f64, Gradients) {
-    let (d, n) = (weights.d_in(), weights.d_sae());
-    let cpu = Device::Cpu;
-    let var = |param: &Param, shape: &[usize]| Var::from_slice(&param.value, shape, &cpu).unwrap();
-    let (w_enc, w_dec) = (var(&weights.w_enc, &[n, d]), var(&weights.w_dec, &[n, d]));
-    let (b_enc, b_dec) = (var(&weights.b_enc, &[n]), var(&weights.b_dec, &[d]));
-    let tokens = x.len() / d;
-    let x = Tensor::from_slice(x, (tokens, d), &cpu).unwrap();
-    let loss = || -> candle_core::Result<Tensor> {
-        let f = x.broadcast_sub(&b_dec)?.matmul(&w_enc.t()?)?.broadcast_add(&b_enc)?.relu()?;
-        let error = (f.matmul(&w_dec)?.broadcast_add(&b_dec)? - &x)?;
-        let sparsity = match norm {
-            DecoderNorm::Unit => f.sum_all()?,
-            DecoderNorm::Free => f.broadcast_mul(&w_dec.sqr()?.sum(1)?.sqrt()?)?.sum_all()?,
-        };
-        (error.sqr()?.sum_all()? + (sparsity * l1)?)? / tokens as f64
-    };
-    let loss = loss().unwrap();
-    let gradients = loss.backward().unwrap();
-    let of = |var: &Var| gradients.get(var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let extra = [vec![0.0; n], vec![0.0; n]];
-    let gradients = Gradients { w_enc: of(&w_enc), b_enc: of(&b_enc), w_dec: of(&w_dec), b_dec: of(&b_dec), extra };
-    (f64::from(loss.to_scalar::<f32>().unwrap()), gradients)
-}
-
 #[test]
 fn loss_and_gradients_agree_with_autograd_both_ways() {
     let (d, d_sae, n, l1) = (24, 300, 1100, 0.07);
     let x = normals(n * d, 1.0, 17);
     for norm in [DecoderNorm::Unit, DecoderNorm::Free] {
-        let weights = weights(d, d_sae, norm);
-        let (loss, expected) = autograd(&weights, &x, l1, norm);
+        let mut engine = Engine::new(weights(d, d_sae, norm), norm, Rule::Relu, 0.0);
+        let (dense, expected) = engine.forward_on(&Device::Cpu, &x).unwrap();
+        let (loss, expected) = (expected.mse + l1 * expected.l1, dense.gradients(l1).unwrap());
         for way in [Way::Sparse, Way::Dense] {
-            let mut engine = Engine::new(weights.clone(), norm, Rule::Relu, 0.0);
             let measured = engine.forward(&x, way);
             let given = measured.mse + l1 * measured.l1;
             assert!((given - loss).abs() < 1e-4 * loss, "{given} is not {loss}");

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::limits::{Limits, Watched};
 use super::{Failure, project};
+use crate::device::DeviceName;
 use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
 use crate::host::events::{self, Event};
@@ -53,6 +54,9 @@ pub(super) struct Options {
     /// How many threads to compute with [default: all cores]; results do not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Where SAEs are trained: cpu, or cuda:0 or metal:0 in a build with that feature [default: cpu]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceName>,
     /// Compute everything afresh, and remember it anew
     #[arg(long)]
     no_cache: bool,
@@ -71,9 +75,9 @@ Examples:
   saerun run scripts/peaks.rhai --set seed=1 --threads 2
   saerun run scripts/peaks.rhai --quiet --format json > events.jsonl
 
-With --format json, stdout holds one JSON object a line and nothing else: begin, params, print, note,
-warning, step, saved, progress, failed, end; the README lists their fields. Where stderr is no
-terminal, progress is a line in 30 seconds. NO_COLOR takes the colors away.
+With --format json, stdout holds one JSON object a line and nothing else: begin, params, print,
+note, warning, step, saved, progress, failed, end; the README lists their fields. Where stderr
+is no terminal, progress is a line in 30 seconds. NO_COLOR takes the colors away.
 
 Every run leaves a record in .saerun/runs: see `saerun list`, `saerun show` and `saerun why`.";
 
@@ -139,6 +143,10 @@ impl Options {
             stop: Arc::clone(&watched.stop),
             stop_code: Arc::clone(&watched.stop_code),
             allow_read: self.limits.allow_read.clone(),
+            device: match self.device {
+                Some(name) => name.open().map_err(Failure::usage)?.map(|device| (name, device)),
+                None => None,
+            },
         })
     }
 

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 
+use candle_core::Device;
 use rhai::{Engine, NativeCallContext};
 use serde_json::Value;
 
+use crate::device::DeviceName;
 use crate::error::{Code, Error, Result};
 use crate::host::code;
 use crate::host::console::{Console, Voice, locked};
@@ -45,6 +47,8 @@ pub struct Setup {
     pub stop_code: Arc<AtomicUsize>,
     /// Folders and files outside the project that scripts may read.
     pub allow_read: Vec<PathBuf>,
+    /// Where SAEs are trained, when not on the CPU.
+    pub device: Option<(DeviceName, Device)>,
 }
 
 /// A parameter's value from outside the script.
@@ -74,6 +78,7 @@ pub struct Session {
     misuse: AtomicBool,
     pub(super) stop_code: Arc<AtomicUsize>,
     allow_read: Vec<PathBuf>,
+    device: Option<(DeviceName, Device)>,
     pub(super) ended: OnceLock<u8>,
 }
 
@@ -117,6 +122,7 @@ impl Session {
             misuse: AtomicBool::new(false),
             stop_code: setup.stop_code,
             allow_read: setup.allow_read,
+            device: setup.device,
             ended: OnceLock::new(),
         })
     }
@@ -129,6 +135,11 @@ impl Session {
     /// Folders and files outside the project that the script may read.
     pub fn allow_read(&self) -> &[PathBuf] {
         &self.allow_read
+    }
+
+    /// Where SAEs are trained, when not on the CPU.
+    pub fn device(&self) -> Option<&(DeviceName, Device)> {
+        self.device.as_ref()
     }
 
     /// The script's file name without `.rhai`.
@@ -246,7 +257,11 @@ impl Session {
         };
         store::Lock {
             saerun: env!("CARGO_PKG_VERSION").to_string(),
-            kernel: Some(crate::ops::kernel::kernel().name.to_string()),
+            // Bits are those of the device, where there is one.
+            kernel: Some(match &self.device {
+                Some((name, _)) => name.to_string(),
+                None => crate::ops::kernel::kernel().name.to_string(),
+            }),
             script: store::Script { file: script.to_string(), blake3, imports },
             params,
             steps: locked(&self.steps).clone(),

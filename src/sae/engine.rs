@@ -3,13 +3,16 @@
 //! The loss is `mean over tokens of (|x̂ - x|² + coefficient * sparsity)` (nested and gated SAEs add reconstructions: see [`Rule`]), plus a penalty
 //! on the dictionary whose gradient comes from outside.
 
+use candle_core::Device;
 use rayon::prelude::*;
 
+use super::on_device::Dense;
 use super::options::DecoderNorm;
 pub use super::pass::Auxiliary;
 use super::pass::Pass;
 pub use super::weights::{Param, Weights};
 use super::weights::{WeightRun, normalize};
+use crate::error::Result;
 use crate::ops::adam::{AdamStep, adam};
 use crate::ops::backward::{Batch, LATENT_CHUNK, LatentGradients, Latents, Lent, backward};
 use crate::ops::dense::Padded;
@@ -136,6 +139,18 @@ impl Engine {
         measured
     }
 
+    /// [`Engine::forward`] by dense products on a device. What it keeps for the gradients it gives back.
+    ///
+    /// # Errors
+    /// What the device gives.
+    pub fn forward_on(&mut self, device: &Device, x: &[f32]) -> Result<(Dense, Measured)> {
+        let free = self.norm == DecoderNorm::Free;
+        let (dense, measured, fired) = Dense::forward(device, &self.weights, (&self.rule, free), x)?;
+        self.density = measured.l0 / self.weights.d_sae() as f64;
+        (self.pass.fired, self.auxiliary) = (fired, None);
+        Ok((dense, measured))
+    }
+
     /// Moves every parameter by one Adam step on the gradients of the last forward pass, plus `penalty`: gradients of the decoder and
     /// the encoder that a regularizer left, `[d_sae, d_in]` each. `coefficient` is that of the rule's sparsity.
     pub fn update(&mut self, coefficient: f64, step: &AdamStep, penalty: Option<(&[f32], &[f32])>) {
@@ -155,6 +170,30 @@ impl Engine {
         let input = backward(runs.map(|weights| Update { weights, d, unit, learns, step }), &batch);
         let gradient = input_gradient(&pass.g_sum, &input);
         adam(step, &mut b_dec.value, &mut b_dec.first, &mut b_dec.second, &gradient);
+    }
+
+    /// [`Engine::update`] on gradients that were made elsewhere.
+    pub fn update_by(&mut self, mut gradients: Gradients, step: &AdamStep, penalty: Option<(&[f32], &[f32])>) {
+        let Engine { weights, rule, norm, .. } = self;
+        let (d, unit) = (weights.d_in(), *norm == DecoderNorm::Unit);
+        let learns = matches!(rule, Rule::JumpRelu { .. } | Rule::Gated);
+        let Gradients { w_enc, b_enc, w_dec, b_dec: input, extra: [first, second] } = &mut gradients;
+        if let Some((dec, enc)) = penalty {
+            add_scaled(w_dec, 1.0, dec);
+            add_scaled(w_enc, 1.0, enc);
+        }
+        let (runs, b_dec) = weights.split();
+        let rows = w_enc.par_chunks_mut(LATENT_CHUNK * d).zip(w_dec.par_chunks_mut(LATENT_CHUNK * d));
+        let extra = first.par_chunks(LATENT_CHUNK).zip(second.par_chunks(LATENT_CHUNK));
+        runs.zip(rows).zip(b_enc.par_chunks(LATENT_CHUNK).zip(extra)).for_each(|((weights, rows), (b_enc, extra))| {
+            let mut update = Update { weights, d, unit, learns, step };
+            let rows = rows.0.chunks_exact_mut(d).zip(rows.1.chunks_exact_mut(d));
+            for (place, (w_enc, w_dec)) in rows.enumerate() {
+                let extra = [extra.0[place], extra.1[place]];
+                update.take(place, LatentGradients { w_dec, w_enc, b_enc: b_enc[place], extra });
+            }
+        });
+        adam(step, &mut b_dec.value, &mut b_dec.first, &mut b_dec.second, input);
     }
 
     /// The gradients that [`Engine::update`] would use, before the projection of unit rows.

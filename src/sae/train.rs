@@ -1,12 +1,13 @@
 //! The training loop.
 
-use rayon::prelude::*;
+use candle_core::Device;
 
 use super::architecture::Architecture;
 use super::checkpoint::{Progress, State, from_bytes, to_bytes};
 use super::engine::{Engine, Measured, Way};
 use super::init::begin;
 use super::options::{Dead, DecoderNorm, TrainOptions};
+use super::penalty::Penalty;
 use super::resample::resample;
 use super::revive::{aux_k, ghost};
 use super::schedule::{Controller, Schedule};
@@ -16,7 +17,7 @@ use crate::error::{Code, Error, Result};
 use crate::memory;
 use crate::ops::adam::AdamStep;
 use crate::progress::{Checkpoint, Monitor};
-use crate::regularizer::{Dictionary, Regularizer};
+use crate::regularizer::Regularizer;
 use crate::rng::Rng;
 
 /// The width of jumprelu's estimator as a share of the mean threshold at the start.
@@ -46,14 +47,34 @@ pub fn train(
     checkpoint: &mut dyn Checkpoint,
     monitor: &dyn Monitor,
 ) -> Result<Sae> {
+    train_on(None, activations, options, regularizer, checkpoint, monitor)
+}
+
+/// [`train`] with the products of each step on a device, by candle ([`super::on_device`]); the penalty and Adam stay on the CPU.
+///
+/// # Errors
+/// As [`train`]; `unsupported` for latents revived by aux-k or ghost gradients; what the device gives.
+pub fn train_on(
+    device: Option<&Device>,
+    activations: &Activations,
+    options: &TrainOptions,
+    regularizer: &Regularizer,
+    checkpoint: &mut dyn Checkpoint,
+    monitor: &dyn Monitor,
+) -> Result<Sae> {
     options.validate()?;
+    if device.is_some() && matches!(options.dead()?, Dead::AuxK | Dead::Ghost) {
+        return Err(Error::new(Code::Unsupported, "latents are revived by aux-k and ghost gradients on the CPU only")
+            .help("`dead: \"resample\"` or `dead: \"none\"`, or leave `--device` out"));
+    }
     let rows = activations.len();
     if rows == 0 {
         return Err(Error::new(Code::OutOfRange, "there are no activations to train on"));
     }
     check_memory(activations.d_in(), options, !regularizer.is_none(), checkpoint.keeps())?;
-    let key = training_key(activations, options, regularizer)?;
+    let key = training_key(device, activations, options, regularizer)?;
     let mut run = Run::begin(activations, options, checkpoint, &key)?;
+    run.device = device;
     let mut penalty = Penalty::new(regularizer, run.engine.weights.w_dec.value.len());
     while run.progress.step < run.schedule.steps {
         if monitor.stopped() {
@@ -80,6 +101,7 @@ struct Run<'a> {
     resample_rng: Rng,
     window: u64,
     x: Vec<f32>,
+    device: Option<&'a Device>,
 }
 
 impl<'a> Run<'a> {
@@ -123,7 +145,8 @@ impl<'a> Run<'a> {
         let rule = architecture.rule(options, progress.bandwidth);
         let engine = Engine::new(weights, options.decoder_norm, rule, progress.density);
         let x = vec![0.0; options.batch_size * activations.d_in()];
-        Ok(Run { activations, options, architecture, schedule, engine, progress, resample_rng, window, x })
+        let device = None;
+        Ok(Run { activations, options, architecture, schedule, engine, progress, resample_rng, window, x, device })
     }
 
     fn step(&mut self, penalty: &mut Penalty<'_>, monitor: &dyn Monitor) -> Result<()> {
@@ -133,7 +156,10 @@ impl<'a> Run<'a> {
         let l1 = if self.architecture.takes_k() { 0.0 } else { self.progress.controller.l1() };
         let l1 = l1 * schedule.l1_share(step);
         let lr = schedule.lr(step);
-        let measured = self.engine.forward(&self.x, Way::Measured);
+        let (dense, measured) = match self.device {
+            Some(device) => self.engine.forward_on(device, &self.x).map(|(dense, measured)| (Some(dense), measured))?,
+            None => (None, self.engine.forward(&self.x, Way::Measured)),
+        };
         for (last, fired) in self.progress.last_fired.iter_mut().zip(self.engine.fired()) {
             if *fired {
                 *last = step + 1;
@@ -146,7 +172,10 @@ impl<'a> Run<'a> {
             return Err(diverged("loss", step, lr));
         }
         let adam = AdamStep::new(lr, options.beta1, options.beta2, step + 1);
-        self.engine.update(l1, &adam, penalty.gradients());
+        match dense {
+            Some(dense) => self.engine.update_by(dense.gradients(l1)?, &adam, penalty.gradients()),
+            None => self.engine.update(l1, &adam, penalty.gradients()),
+        }
         self.progress.controller.observe(measured.l0, schedule.lr_share(step));
         self.follow(&measured);
         self.progress.density = self.engine.density;
@@ -308,37 +337,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The regularizer and room for its gradients.
-struct Penalty<'a> {
-    regularizer: &'a Regularizer,
-    dec: Vec<f32>,
-    enc: Vec<f32>,
-}
-
-impl<'a> Penalty<'a> {
-    fn new(regularizer: &'a Regularizer, size: usize) -> Penalty<'a> {
-        let size = if regularizer.is_none() { 0 } else { size };
-        Penalty { regularizer, dec: vec![0.0; size], enc: vec![0.0; size] }
-    }
-
-    fn measure(&mut self, engine: &Engine, alive: impl Fn() -> Vec<bool>, seed: u64, step: u64) -> Result<f64> {
-        if self.regularizer.is_none() {
-            return Ok(0.0);
-        }
-        for gradient in [&mut self.dec, &mut self.enc] {
-            gradient.par_chunks_mut(1 << 16).for_each(|part| part.fill(0.0));
-        }
-        let alive = alive();
-        let (w_dec, w_enc) = (engine.weights.decoder(), engine.weights.encoder());
-        let dictionary = Dictionary { w_dec, w_enc, alive: Some(&alive), seed, step };
-        self.regularizer.add_gradient(&dictionary, &mut self.dec, &mut self.enc)
-    }
-
-    fn gradients(&self) -> Option<(&[f32], &[f32])> {
-        if self.regularizer.is_none() { None } else { Some((&self.dec, &self.enc)) }
-    }
-}
-
 fn diverged(what: &str, step: u64, lr: f64) -> Error {
     Error::new(Code::Diverged, format!("the {what} stopped being finite"))
         .fact("step", step + 1)
@@ -347,8 +345,16 @@ fn diverged(what: &str, step: u64, lr: f64) -> Error {
 }
 
 /// What names a training: a state of any other is not taken up.
-fn training_key(activations: &Activations, options: &TrainOptions, regularizer: &Regularizer) -> Result<String> {
-    let parts = serde_json::json!([1, options, activations.digest()?, regularizer.describe()]);
+fn training_key(
+    device: Option<&Device>,
+    activations: &Activations,
+    options: &TrainOptions,
+    regularizer: &Regularizer,
+) -> Result<String> {
+    let mut parts = serde_json::json!([1, options, activations.digest()?, regularizer.describe()]);
+    if let (Some(device), Some(parts)) = (device, parts.as_array_mut()) {
+        parts.push(format!("{:?}", device.location()).into());
+    }
     Ok(blake3::hash(parts.to_string().as_bytes()).to_hex().to_string())
 }
 

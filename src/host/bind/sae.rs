@@ -100,9 +100,14 @@ pub(super) fn train_sae(
     options.validate()?;
     let mut all = resolved(options, &["checkpoint_every"]);
     all["regularizer"] = r.describe();
+    // No part of what the CPU computes.
+    if let Some((name, _)) = session.device() {
+        all["device"] = name.to_string().into();
+    }
     let inputs = [("activations", a.digest()?)];
     let entry = session.remember(key("sae::train", TRAIN_VERSION, all, &inputs), &mut |folder, checkpoint| {
-        let sae = core::train(a, options, r, checkpoint, session.monitor())?;
+        let device = session.device().map(|(_, device)| device);
+        let sae = core::train_on(device, a, options, r, checkpoint, session.monitor())?;
         let rest = remember::to_value(&(&sae.config, &sae.history))?.to_string();
         for (name, bytes) in sae_lens::to_files(&sae)? {
             store::write_atomic(&folder.join(name), &bytes)?;
