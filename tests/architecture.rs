@@ -396,6 +396,22 @@ fn a_jumprelu_that_cannot_learn_its_thresholds_says_so() {
 }
 
 #[test]
+fn aux_k_says_where_it_revives_nothing() {
+    let (_, activations) = planted(48, 32, 4.0, 4096, 27);
+    let trained = |architecture: Architecture, dead: &str| {
+        let few = TrainOptions { d_sae: 512, dead_window: Some(1), ..options(architecture) };
+        let options = TrainOptions { dead: dead.to_string(), ..few };
+        let warnings = Warnings::default();
+        let sae = sae::train(&activations, &options, &Regularizer::none(), &mut NoCheckpoint, &warnings).unwrap();
+        (sae.w_enc, warnings.0.into_inner().unwrap())
+    };
+    let (plain, revived) = (trained(Architecture::Relu, "none"), trained(Architecture::Relu, "aux_k"));
+    assert!(revived.0 == plain.0 && revived.1[0].contains("does nothing here"), "{:?}", revived.1);
+    let (plain, revived) = (trained(Architecture::TopK, "none"), trained(Architecture::TopK, "aux_k"));
+    assert!(revived.0 != plain.0 && revived.1.is_empty());
+}
+
+#[test]
 fn options_of_another_architecture_are_named() {
     let (_, activations) = planted(8, 4, 1.0, 100, 26);
     let error = |options: TrainOptions| {

@@ -64,21 +64,3 @@ fn results_have_the_same_bytes_at_any_thread_count_and_from_the_cache() {
     assert_eq!((said.matches("cached ").count(), said.matches("ran ").count()), (4, 0), "{said}");
     assert_eq!(first, results(one.path()), "from the cache");
 }
-
-#[test]
-fn the_main_job_runs_in_small() {
-    let project = tempfile::tempdir().expect("a project");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/peaks.rhai");
-    fs::copy(script, project.path().join("job.rhai")).expect("the script");
-    let small = ["d_sae=600", "tokens=3000", "eval_tokens=2000", "batch_size=300"];
-    let arguments: Vec<&str> = small.iter().flat_map(|value| ["--set", *value]).collect();
-    run(project.path(), &arguments);
-    let left = results(project.path());
-    for name in ["scores.csv", "peaks.csv", "hubs.csv", "nn_cosine.csv"] {
-        let text = String::from_utf8_lossy(&left[name]);
-        assert!(text.contains("baseline") && text.contains("three_term"), "{name}: {text}");
-        assert!(left.contains_key(&name.replace(".csv", ".md")));
-    }
-    assert!(String::from_utf8_lossy(&left["nn_cosine.svg"]).contains("Welch bound"));
-    assert!(left.contains_key("run.yaml"));
-}

@@ -41,8 +41,8 @@ fn rows(table: &str) -> usize {
 }
 
 #[test]
-fn the_main_job_at_full_size_runs_in_small() {
-    let left = smoke("peaks_at_full_size");
+fn the_main_job_runs_in_small() {
+    let left = smoke("peaks");
     assert_eq!(rows(&left["scores.csv"]), 2, "a pair");
     assert_eq!(rows(&left["sweep.csv"]), 4, "none, and three kinds of penalty at one strength");
     assert_eq!(rows(&left["changes.csv"]), 8, "the usual and seven changes");

@@ -49,7 +49,7 @@ struct Arguments {
 const AFTER: &str = "\
 Examples:
   saerun scripts/peaks.rhai                     run a script; results go to results/peaks/
-  saerun scripts/peaks.rhai --set tokens=5_000_000
+  saerun scripts/peaks.rhai --set size=quick --out quick
   saerun watch scripts/peaks.rhai               run it again whenever it is saved
   saerun repl scripts/peaks.rhai                run it, then look into its values at a prompt
   saerun check scripts                          find mistakes without running
@@ -57,7 +57,7 @@ Examples:
   saerun convert downloads/topk saes/topk       an SAE of another tool, as a SAELens folder
   saerun verify results/peaks                   run again from the lock, and compare every byte
   saerun why sae::train                         what changed, so that it was computed again
-  saerun sweep scripts/peaks.rhai --grid seed=0..4 --grid coefficient=100,1000
+  saerun sweep scripts/peaks.rhai --grid seed=0..4 --grid strength=0.1,1
 
 The current folder is the project: scripts read and write inside it only.
 

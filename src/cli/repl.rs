@@ -26,7 +26,7 @@ pub struct Arguments {
 
 const AFTER: &str = "\
 Example:
-  saerun repl scripts/peaks.rhai --set tokens=100_000
+  saerun repl scripts/peaks.rhai --set size=smoke
   > let n = geometry::nearest_neighbors(tensor::random_directions(200, 16, 0));
   > geometry::summary(tensor::eye(3)).coherence
   0.0

@@ -31,7 +31,7 @@ pub struct Arguments {
 
 const AFTER: &str = "\
 Example:
-  saerun watch scripts/peaks.rhai --set tokens=100_000
+  saerun watch scripts/peaks.rhai --set size=smoke
   cached m.activations 5d0f2c11
   cached sae::train 9a1b03ce
   watching scripts/peaks.rhai; Ctrl-C ends

@@ -123,7 +123,9 @@ impl Dense {
                 let forward = plain(active, least)?;
                 let mut sum = Tensor::zeros((), DType::F32, self.x.device())?;
                 for width in widths {
-                    let part = forward.active.narrow(1, 0, *width)?.matmul(&self.vars[2].narrow(0, 0, *width)?)?;
+                    // Products on GPUs take whole rows only.
+                    let part = forward.active.narrow(1, 0, *width)?.contiguous()?;
+                    let part = part.matmul(&self.vars[2].narrow(0, 0, *width)?)?;
                     sum = (sum + self.squared(&part.broadcast_add(&self.vars[3])?)?)?;
                 }
                 Ok(Forward { error: (sum / widths.len() as f64)?, ..forward })

@@ -85,7 +85,7 @@ pub struct TrainOptions {
     pub matryoshka_widths: Option<Vec<usize>>,
     /// Whether activations are scaled.
     pub normalize_activations: NormalizeActivations,
-    /// What is done about dead latents: `"none"`, `"resample"`, `"aux_k"` or `"ghost"`.
+    /// What is done about dead latents: `"none"`, `"resample"`, `"aux_k"` (by positive pre-activations, which dead ReLU latents lack) or `"ghost"`.
     pub dead: String,
     /// With `dead: "aux_k"`, how many dead latents a token reconstruct the error with. Default: half of d_in.
     #[serde(skip_serializing_if = "Option::is_none")]

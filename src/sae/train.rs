@@ -67,6 +67,12 @@ pub fn train_on(
         return Err(Error::new(Code::Unsupported, "latents are revived by aux-k and ghost gradients on the CPU only")
             .help("`dead: \"resample\"` or `dead: \"none\"`, or leave `--device` out"));
     }
+    if options.dead()? == Dead::AuxK && Architecture::named(&options.architecture)? == Architecture::Relu {
+        monitor.warn(
+            "aux-k revives by positive pre-activations, which a dead relu latent does not have: it does nothing here; `dead: \"resample\"` \
+             and `dead: \"ghost\"` do",
+        );
+    }
     let rows = activations.len();
     if rows == 0 {
         return Err(Error::new(Code::OutOfRange, "there are no activations to train on"));
