@@ -49,12 +49,11 @@ impl DeviceName {
     /// # Errors
     /// `unsupported` when this build has no such devices, or the machine none of this number.
     pub fn open(self) -> Result<Option<Device>> {
-        let (opened, feature) = match self {
+        let (opened, feature, built) = match self {
             DeviceName::Cpu => return Ok(None),
-            DeviceName::Cuda(number) => (Device::new_cuda(number), "cuda"),
-            DeviceName::Metal(number) => (Device::new_metal(number), "metal"),
+            DeviceName::Cuda(number) => (Device::new_cuda(number), "cuda", cfg!(feature = "cuda")),
+            DeviceName::Metal(number) => (Device::new_metal(number), "metal", cfg!(feature = "metal")),
         };
-        let built = candle_core::utils::cuda_is_available() || candle_core::utils::metal_is_available();
         opened.map(Some).map_err(|error| {
             let error =
                 Error::new(Code::Unsupported, format!("the device `{self}` is not there")).fact("reason", error);

@@ -65,7 +65,7 @@ fn weights(d: usize, d_sae: usize) -> Weights {
 
 const BANDWIDTH: f32 = 0.4;
 
-/// Revived latents by candle, dense: masks and whatever is held fixed are detached. (Whole steps are [`on_device`].)
+/// Revived latents by candle, dense: masks and whatever is held fixed are detached. (Whole steps are in `sae::on_device`.)
 struct Dense {
     vars: [Var; 6],
     x: Tensor,

@@ -2,7 +2,7 @@
 //!
 //! Weights go to the device and gradients come back at each step; Adam, the projection of unit rows and the penalty stay with the engine. Gradients
 //! are those of the sparse engine to f32 rounding, so each is the other's test. Cost: a forward pass of two dense products, twice that for
-//! the gradients, some eight matrices `[tokens, d_sae]` on the device, and `16 d_sae d_in` bytes each step between it and the host. Which latents
+//! the gradients, several matrices `[tokens, d_sae]` on the device, and `16 d_sae d_in` bytes each step between it and the host. Which latents
 //! top-k keeps is chosen on the host.
 
 use candle_core::{DType, Device, Result as CandleResult, Tensor, Var};
@@ -15,7 +15,8 @@ use crate::ops::select::{batch_top_k, top_k};
 
 /// A forward pass, ready for its gradients.
 pub struct Dense {
-    vars: [Var; 6],
+    /// In the order of [`Weights::params`].
+    vars: Vec<Var>,
     x: Tensor,
     /// The loss without sparsity, a scalar.
     error: Tensor,
@@ -52,16 +53,9 @@ impl Dense {
     ) -> Result<(Dense, Measured, Vec<bool>)> {
         let (d, d_sae) = (weights.d_in(), weights.d_sae());
         let shapes: [&[usize]; 6] = [&[d_sae, d], &[d_sae], &[d_sae, d], &[d], &[d_sae], &[d_sae]];
-        let [a, b, c, e, f, g] = weights.params();
-        let var = |at: usize, values: &[f32]| Var::from_slice(values, shapes[at], device);
-        let vars = [
-            var(0, &a.value)?,
-            var(1, &b.value)?,
-            var(2, &c.value)?,
-            var(3, &e.value)?,
-            var(4, &f.value)?,
-            var(5, &g.value)?,
-        ];
+        let params = weights.params().into_iter().zip(shapes);
+        let vars = params.map(|(param, shape)| Var::from_slice(&param.value, shape, device));
+        let vars = vars.collect::<CandleResult<_>>()?;
         let tokens = x.len() / d;
         let zero = Tensor::zeros((), DType::F32, device)?;
         let mut dense = Dense { vars, x: Tensor::from_slice(x, (tokens, d), device)?, error: zero, sparsity: None };

@@ -79,8 +79,7 @@ pub fn train_on(
     }
     check_memory(activations.d_in(), options, !regularizer.is_none(), checkpoint.keeps())?;
     let key = training_key(device, activations, options, regularizer)?;
-    let mut run = Run::begin(activations, options, checkpoint, &key)?;
-    run.device = device;
+    let mut run = Run::begin(device, activations, options, checkpoint, &key)?;
     let mut penalty = Penalty::new(regularizer, run.engine.weights.w_dec.value.len());
     while run.progress.step < run.schedule.steps {
         if monitor.stopped() {
@@ -112,6 +111,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn begin(
+        device: Option<&'a Device>,
         activations: &'a Activations,
         options: &'a TrainOptions,
         checkpoint: &mut dyn Checkpoint,
@@ -151,7 +151,6 @@ impl<'a> Run<'a> {
         let rule = architecture.rule(options, progress.bandwidth);
         let engine = Engine::new(weights, options.decoder_norm, rule, progress.density);
         let x = vec![0.0; options.batch_size * activations.d_in()];
-        let device = None;
         Ok(Run { activations, options, architecture, schedule, engine, progress, resample_rng, window, x, device })
     }
 
