@@ -9,6 +9,7 @@ mod corpus;
 mod determinism;
 mod docs;
 mod families;
+mod faults;
 mod formats;
 mod fuzz;
 mod geometry;

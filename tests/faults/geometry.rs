@@ -1,0 +1,1 @@
+//! Geometry: peaks, hubs, limits of counts and widths, and stopping native work.

@@ -1,0 +1,1 @@
+//! Results, locks and records: nothing is lost, mixed or half written.

@@ -1,0 +1,1 @@
+//! SAE files, what travels with an SAE, and evaluation.

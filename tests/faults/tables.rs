@@ -1,0 +1,1 @@
+//! Tables, CSV files, plots and grids.

@@ -1,0 +1,1 @@
+//! Corpora, tokenizers, target models and files of activations.

@@ -1,0 +1,1 @@
+//! Training: thresholds, target L0, the order of rows.
