@@ -76,19 +76,66 @@ fn every_example_runs() {
 }
 
 #[test]
-fn readme_lists_the_script_api() {
+fn the_api_page_lists_every_function() {
     let begin = "<!-- saerun doc --markdown -->\n";
     let end = "<!-- end -->";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = fs::read_to_string(&path).expect("README.md");
-    let (head, rest) = text.split_once(begin).expect("README.md has the marker `<!-- saerun doc --markdown -->`");
-    let (_, tail) = rest.split_once(end).expect("README.md has the marker `<!-- end -->`");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md");
+    let text = fs::read_to_string(&path).expect("docs/api.md");
+    let (head, rest) = text.split_once(begin).expect("docs/api.md has the marker `<!-- saerun doc --markdown -->`");
+    let (_, tail) = rest.split_once(end).expect("docs/api.md has the marker `<!-- end -->`");
     let fresh = format!("{head}{begin}\n{}\n{end}{tail}", docs::markdown(&functions()));
     if fresh != text && std::env::var_os("UPDATE").is_some() {
-        fs::write(&path, &fresh).expect("README.md");
+        fs::write(&path, &fresh).expect("docs/api.md");
         return;
     }
-    assert!(fresh == text, "README.md is not current; `UPDATE=1 cargo test --release docs` rewrites it");
+    assert!(fresh == text, "docs/api.md is not current; `UPDATE=1 cargo test --release docs` rewrites it");
+}
+
+/// The README and the pages of `docs/`.
+fn pages() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).expect("docs/").flatten().map(|entry| entry.path());
+    let mut paths: Vec<_> = docs.chain([root.join("README.md")]).collect();
+    paths.sort();
+    paths.iter().map(|path| (path.display().to_string(), fs::read_to_string(path).expect("a page"))).collect()
+}
+
+#[test]
+fn every_script_in_the_docs_is_clean() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut scripts = 0;
+    for (path, text) in pages() {
+        for part in text.split("```rhai\n").skip(1) {
+            let code = part.split("```").next().expect("the end of the code");
+            fs::write(folder.path().join("page.rhai"), code).expect("a script");
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_saerun"));
+            let output = command.args(["check", "page.rhai"]).current_dir(folder.path()).output().expect("saerun");
+            assert!(output.status.success(), "{path}\n{code}\n{}", String::from_utf8_lossy(&output.stderr));
+            scripts += 1;
+        }
+    }
+    assert!(scripts >= 4, "only {scripts} scripts were found in the README and docs/");
+}
+
+#[test]
+fn links_of_the_docs_lead_somewhere() {
+    let mut broken = Vec::new();
+    for (path, text) in pages() {
+        for part in text.split("](").skip(1) {
+            let target = part.split([')', '#']).next().expect("a target");
+            let beside = Path::new(&path).parent().expect("a folder").join(target);
+            if !target.is_empty() && !target.contains("://") && !beside.exists() {
+                broken.push(format!("{path}: {target}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_readme_is_one_screen() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    assert!(text.lines().count() <= 140, "README.md has {} lines; put details into docs/", text.lines().count());
 }
 
 #[test]

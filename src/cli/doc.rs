@@ -17,7 +17,7 @@ use crate::store;
 pub struct Arguments {
     /// A function (`geometry::peaks`), a namespace, or nothing for the list of all
     name: Option<String>,
-    /// Print the list as Markdown, as the README has it
+    /// Print the list as Markdown, as docs/api.md has it
     #[arg(long)]
     markdown: bool,
     /// Write definitions for editors to DIR/saerun.d.rhai

@@ -76,7 +76,7 @@ Examples:
   saerun run scripts/peaks.rhai --quiet --format json > events.jsonl
 
 With --format json, stdout holds one JSON object a line and nothing else: begin, params, print,
-note, warning, step, saved, progress, failed, end; the README lists their fields. Where stderr
+note, warning, step, saved, progress, failed, end; docs/events.md lists their fields. Where stderr
 is no terminal, progress is a line in 30 seconds. NO_COLOR takes the colors away.
 
 Every run leaves a record in .saerun/runs: see `saerun list`, `saerun show` and `saerun why`.";
