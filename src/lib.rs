@@ -41,5 +41,6 @@ mod torch;
 pub mod device;
 pub mod error;
 pub mod memory;
+pub mod options;
 pub mod progress;
 pub mod rng;

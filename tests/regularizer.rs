@@ -12,7 +12,7 @@ use std::sync::Arc;
 use saerun::error::{Code, Error, Result};
 use saerun::ops::{Rows, Sign};
 use saerun::regularizer::{
-    BabelOptions, Dictionary, HingeOptions, Kind, LogSumExpOptions, Matrix, MaximumOver, NeighborGradient, Options,
+    ALL, BabelOptions, Dictionary, HingeOptions, LogSumExpOptions, Matrix, MaximumOver, NeighborGradient, Options,
     OrtsaeOptions, Regularizer, ThreeTermOptions, Which,
 };
 use saerun::rng::Rng;
@@ -252,10 +252,10 @@ fn every_kind_takes_matrix_and_rows() {
         let value = r.add_gradient(&full, &mut a, &mut b).unwrap();
         (value, a, b)
     };
-    for kind in Kind::ALL.into_iter().filter(|kind| ![Kind::None, Kind::Custom].contains(kind)) {
-        let name = kind.entry().name;
+    for entry in &ALL {
+        let name = entry.name;
         let build = |matrix: &str, rows: &str| {
-            kind.build(serde_json::json!({ "matrix": matrix, "rows": rows, "sign": "abs", "coefficient": 1.5 }))
+            built(name, serde_json::json!({ "matrix": matrix, "rows": rows, "sign": "abs", "coefficient": 1.5 }))
                 .unwrap()
         };
         let (in_dec, in_enc) = (gradients(&build("decoder", "all")), gradients(&build("encoder", "all")));
@@ -362,29 +362,95 @@ fn custom_terms_go_by_autograd() {
     assert_eq!(fails(|_| Err(Error::new(Code::Failed, "thrown"))).code, Code::Failed);
 }
 
+/// A built-in regularizer by name, from options as a script gives them.
+fn built(name: &str, options: serde_json::Value) -> Result<Regularizer, Error> {
+    let entry = ALL.iter().find(|entry| entry.name == name).expect("a regularizer of this name");
+    entry.build(options.as_object().expect("a map").clone().into_iter().collect())
+}
+
 #[test]
-fn every_kind_is_listed_and_built_by_name() {
-    for kind in Kind::ALL {
-        let entry = kind.entry();
-        assert_eq!(Kind::named(entry.name).unwrap(), kind);
-        assert!(!entry.formula.is_empty() && !entry.source.is_empty());
-        match kind.build(serde_json::json!({})) {
-            Ok(r) => assert_eq!(r.is_none(), kind == Kind::None),
-            Err(_) => assert_eq!(kind, Kind::Custom),
-        }
+fn every_regularizer_is_documented_and_built_from_its_defaults() {
+    for entry in &ALL {
+        assert!(!entry.formula.is_empty() && !entry.source.is_empty() && !entry.summary.is_empty());
+        let default = built(entry.name, serde_json::json!({})).unwrap();
+        assert!(!default.is_none());
+        // Defaults written out are the same regularizer, and no part of its label.
+        let fields = (entry.options)();
+        assert!(fields.iter().all(|field| !field.meaning.is_empty()));
+        let written = fields.iter().map(|field| {
+            let text = if field.default == "()" { "null" } else { field.default.as_str() };
+            (field.name.to_string(), serde_json::from_str(text).expect("a default is JSON but for ()"))
+        });
+        let same = entry.build(written.collect()).unwrap();
+        assert_eq!(same.describe(), default.describe(), "{}", entry.name);
+        assert_eq!(same.label().split_once(" x ").expect("a coefficient").1, entry.name);
     }
-    let error = Kind::named("mean_cso").unwrap_err();
-    assert_eq!((error.code, error.help.as_deref()), (Code::UnknownName, Some("did you mean `mean_cos`?")));
-    let error = Kind::ThreeTerm.build(serde_json::json!({ "mean_mx": 1.0 })).unwrap_err();
+    let error = built("three_term", serde_json::json!({ "mean_mx": 1.0 })).unwrap_err();
     assert_eq!((error.code, error.help.as_deref()), (Code::UnknownOption, Some("did you mean `mean_max`?")));
-    assert_eq!(Kind::MeanCos.build(serde_json::json!({ "sign": "both" })).unwrap_err().code, Code::WrongType);
-    let r = Kind::ThreeTerm.build(serde_json::json!({ "sign": "abs", "mean": 0.0, "coefficient": 3.0 })).unwrap();
+    assert_eq!(built("mean_cos", serde_json::json!({ "sign": "both" })).unwrap_err().code, Code::UnknownName);
+    let error = built("hinge", serde_json::json!({ "coefficient": 1, "tau": "low" })).unwrap_err();
+    assert_eq!((error.code, error.message.contains("`tau` of reg::hinge")), (Code::WrongType, true), "{error}");
+    let r = built("three_term", serde_json::json!({ "sign": "abs", "mean": 0.0, "coefficient": 3.0 })).unwrap();
     let expected = serde_json::json!([
         { "kind": "mean_max_cos", "coefficient": 3.0, "scope": { "sign": "abs", "matrix": "decoder", "rows": "all" } },
         { "kind": "max_max_cos", "coefficient": 3.0, "scope": { "sign": "abs", "matrix": "decoder", "rows": "all" } },
     ]);
     assert_eq!(r.describe(), expected);
     assert_eq!(Regularizer::none().describe(), serde_json::json!([]));
+}
+
+/// Every row of the table, at its defaults and with absolute cosines: a new regularizer is tested by being there.
+fn table() -> impl Iterator<Item = (&'static str, &'static str, Regularizer)> {
+    let of = |sign: &'static str| {
+        move |entry: &'static saerun::regularizer::Entry| {
+            (entry.name, sign, built(entry.name, serde_json::json!({ "sign": sign, "coefficient": 0.5 })).unwrap())
+        }
+    };
+    ALL.iter().map(of("signed")).chain(ALL.iter().map(of("abs")))
+}
+
+#[test]
+fn every_gradient_in_the_table_is_the_derivative() {
+    let (n, d) = (24, 5);
+    let data = rows_with_margins(n, d, 0.02);
+    let direction = Rng::new(3, "test direction").directions(n, d);
+    for (name, sign, r) in table() {
+        let along: f64 = gradient(&r, &data, n, d).iter().zip(&direction).map(|(g, v)| f64::from(g * v)).sum();
+        let at = |step: f32| {
+            let moved: Vec<f32> = data.iter().zip(&direction).map(|(x, v)| x + step * v).collect();
+            value(&r, &moved, n, d)
+        };
+        let step = 5e-4;
+        let slope = (at(step) - at(-step)) / f64::from(2.0 * step);
+        let scale = slope.abs().max(at(0.0).abs()).max(1e-2);
+        assert!((along - slope).abs() < 2e-2 * scale, "{name} {sign}: gradient {along}, difference {slope}");
+    }
+}
+
+#[test]
+fn every_regularizer_in_the_table_has_the_same_bits_at_any_thread_count() {
+    let (n, d) = (700, 12);
+    let data = Rng::new(8, "test").directions(n, d);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            table().map(|(name, _, r)| (name, value(&r, &data, n, d), gradient(&r, &data, n, d))).collect::<Vec<_>>()
+        })
+    };
+    assert!(run(1) == run(3));
+}
+
+#[test]
+fn a_label_is_what_differs_from_the_defaults() {
+    let label = |name: &str, options| built(name, options).unwrap().label();
+    assert_eq!(label("ortsae", serde_json::json!({ "chunks": 4 })), "0.25 x ortsae (chunks 4)");
+    assert_eq!(label("ortsae", serde_json::json!({ "chunks": 8, "relu": true })), "0.25 x ortsae (chunks 8, relu)");
+    assert_eq!(label("babel", serde_json::json!({ "sign": "signed" })), "1 x babel (signed)");
+    assert_eq!(label("hinge", serde_json::json!({ "tau": 0.2, "coefficient": 2 })), "2 x hinge");
+    assert_eq!(label("three_term", serde_json::json!({ "mean": 0 })), "1 x three_term (mean 0)");
+    let sum = built("mean_cos", serde_json::json!({})).unwrap().scale(0.5).add(&Regularizer::none());
+    assert_eq!(sum.add(&sum).label(), "0.5 x mean_cos + 0.5 x mean_cos");
+    assert_eq!(sum.scale(0.0).label(), "none");
 }
 
 #[test]

@@ -239,6 +239,22 @@ fn bindings_are_short() {
     none(found, "a binding unpacks, calls the core once, wraps: about 15 lines, never above 20");
 }
 
+/// A member of a family is one file and one row: its identifier stands nowhere else in the code.
+#[test]
+fn a_member_is_one_file_and_one_row() {
+    let mut found = Vec::new();
+    // `three_term` is the sum of three others; `mean_cos` and its like are measures in `geometry` as well.
+    let measures = ["mean_cos", "mean_max_cos", "max_max_cos", "frame_potential"];
+    for entry in &saerun::regularizer::ALL {
+        let own = format!("regularizer/{}.rs", entry.name);
+        assert!(root().join("src").join(&own).is_file(), "{own}");
+        let except = [own.as_str(), "regularizer/mod.rs", "regularizer/three_term.rs"];
+        let places = if measures.contains(&entry.name) { &["regularizer/", "host/bind/reg"][..] } else { EVERYWHERE };
+        found.extend(uses(places, &except, &[entry.name]));
+    }
+    none(found, "a regularizer stands in its own file and in its family's table");
+}
+
 #[test]
 fn committed_text_names_no_machine() {
     let mut found = Vec::new();

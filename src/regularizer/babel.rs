@@ -7,56 +7,38 @@
 use std::num::NonZeroUsize;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::options::Scope;
+use super::options::{PenaltyOptions, penalty_options};
 use super::scene::{Gradient, Scene};
-use super::{Entry, Matrix, OPTIONS, Options, Penalty, Regularizer, Which, slope};
+use super::{Entry, Penalty, Regularizer, parse, slope};
 use crate::error::Result;
-use crate::ops::Sign;
 use crate::ops::largest::largest;
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "babel",
+    summary: "the largest sum of the k largest absolute cosines of one row",
     formula: "max_i (sum of the k largest c_ij, j!=i)",
-    options: &[
-        ("k", "8", "how many partners, an int from 1; all others where there are fewer"),
-        OPTIONS[0],
-        ("sign", "\"abs\"", OPTIONS[1].2),
-        OPTIONS[2],
-        OPTIONS[3],
-    ],
     source: "Tropp 2004, the cumulative coherence",
+    example: "assert_eq(reg::babel(#{ k: 2 }).value(w), 1.0);",
+    options: BabelOptions::described,
+    read: |options| parse(options, |options| Ok(Regularizer::babel(options))),
 };
 
-/// Options of [`Regularizer::babel`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BabelOptions {
-    /// How many partners of a row count.
-    pub k: NonZeroUsize,
-    /// What the penalty is multiplied with.
-    pub coefficient: f64,
-    /// Cosines absolute, as in the definition, or with their sign.
-    pub sign: Sign,
-    /// Which matrix.
-    pub matrix: Matrix,
-    /// Which rows.
-    pub rows: Which,
-}
-
-impl Default for BabelOptions {
-    fn default() -> Self {
-        let Options { coefficient, matrix, rows, .. } = Options::default();
-        BabelOptions { k: NonZeroUsize::MIN.saturating_add(7), coefficient, sign: Sign::Abs, matrix, rows }
+penalty_options! {
+    coefficient = 1.0, sign = Abs;
+    /// Options of [`Regularizer::babel`].
+    pub struct BabelOptions {
+        /// how many partners of a row count, an int from 1; all others where there are fewer
+        k: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7),
     }
 }
 
 impl Regularizer {
     /// The largest sum of `k` cosines of one row.
     pub fn babel(options: BabelOptions) -> Self {
-        Regularizer::term(options.coefficient, Babel(options))
+        Regularizer::of(ENTRY.name, &options, Babel(options))
     }
 }
 
@@ -64,8 +46,7 @@ struct Babel(BabelOptions);
 
 impl Penalty for Babel {
     fn describe(&self) -> Value {
-        let BabelOptions { k, sign, matrix, rows, .. } = self.0;
-        json!({ "kind": ENTRY.name, "scope": Scope { sign, matrix, rows }, "k": k })
+        json!({ "kind": ENTRY.name, "scope": self.0.cosines(), "k": self.0.k })
     }
 
     fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {

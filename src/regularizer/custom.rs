@@ -9,23 +9,28 @@ use candle_core::{DType, Device, Tensor, Var};
 use serde_json::{Value, json};
 
 use super::scene::{Gradient, Scene};
-use super::{Entry, Penalty};
+use super::{Penalty, Regularizer};
 use crate::error::{Code, Error, Result};
 
-pub(super) const ENTRY: Entry = Entry {
-    name: "custom",
-    formula: "the script's function of the decoder [d_sae, d_in], differentiated by candle autograd",
-    options: &[],
-    source: "the script",
-};
+/// The kind in cache keys and the run lock.
+const KIND: &str = "custom";
+
+impl Regularizer {
+    /// A function of the decoder as a tensor `[d_sae, d_in]`, which must return a tensor of one element; candle autograd
+    /// gives the gradient. `source_digest` stands for the function in [`Regularizer::describe`].
+    pub fn custom(name: String, function: CustomFn, source_digest: String) -> Self {
+        let label = name.clone();
+        Regularizer::term(1.0, Custom { name, function, source_digest }).labelled(1.0, label)
+    }
+}
 
 /// From the decoder `[d_sae, d_in]` (f32, CPU) to a tensor of one element, by candle operations.
 pub type CustomFn = Arc<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>;
 
-pub(super) struct Custom {
-    pub name: String,
-    pub function: CustomFn,
-    pub source_digest: String,
+struct Custom {
+    name: String,
+    function: CustomFn,
+    source_digest: String,
 }
 
 impl Custom {
@@ -36,7 +41,7 @@ impl Custom {
 
 impl Penalty for Custom {
     fn describe(&self) -> Value {
-        json!({ "kind": ENTRY.name, "name": self.name, "source": self.source_digest })
+        json!({ "kind": KIND, "name": self.name, "source": self.source_digest })
     }
 
     fn evaluate(&self, scene: &Scene, weight: f64, gradient: Option<&mut Gradient>) -> Result<f64> {

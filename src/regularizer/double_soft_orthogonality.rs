@@ -6,18 +6,29 @@
 use serde_json::{Value, json};
 
 use super::options::Scope;
-use super::raw::{RAW_OPTIONS, add_product, distance, shifted};
+use super::raw::{add_product, distance, shifted, unsigned};
 use super::scene::{Gradient, Scene};
-use super::{Entry, Penalty};
+use super::{Entry, Options, Penalty, Regularizer, parse};
 use crate::error::Result;
 use crate::ops::frame::Length;
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "double_soft_orthogonality",
+    summary: "the soft orthogonality of rows and of columns, which is twice that of rows and a constant",
     formula: "|W W^T - I|_F^2 + |W^T W - I|_F^2 over the raw rows, which is 2 soft_orthogonality + d - N",
-    options: RAW_OPTIONS,
     source: "Bansal, Chen and Wang 2018, arXiv 1810.09102",
+    example: "assert_eq(reg::double_soft_orthogonality().value(w), 2.0 * 2.0 + 2.0 - 3.0);",
+    options: Options::described,
+    read: |options| parse(options, |options| Ok(Regularizer::double_soft_orthogonality(options))),
 };
+
+impl Regularizer {
+    /// |W Wᵀ - I|_F^2 + |WᵀW - I|_F^2 over the raw rows: twice the soft orthogonality and a constant.
+    pub fn double_soft_orthogonality(options: Options) -> Self {
+        Regularizer::of(ENTRY.name, &options, DoubleSoftOrthogonality(unsigned(&options)))
+    }
+}
 
 pub(super) struct DoubleSoftOrthogonality(pub Scope);
 

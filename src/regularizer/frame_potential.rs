@@ -7,18 +7,29 @@
 use serde_json::{Value, json};
 
 use super::options::Scope;
-use super::raw::RAW_OPTIONS;
+use super::raw::unsigned;
 use super::scene::{Gradient, Scene};
-use super::{Entry, Penalty};
+use super::{Entry, Options, Penalty, Regularizer, parse};
 use crate::error::Result;
 use crate::ops::frame::{Length, times};
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "frame_potential",
+    summary: "the sum of all squared cosines",
     formula: "sum_{i,j} c_ij^2, i = j included",
-    options: RAW_OPTIONS,
     source: "Benedetto and Fickus 2003",
+    example: "assert_eq(reg::frame_potential().value(w), 5.0);",
+    options: Options::described,
+    read: |options| parse(options, |options| Ok(Regularizer::frame_potential(options))),
 };
+
+impl Regularizer {
+    /// The sum of all c_ij^2, i = j included.
+    pub fn frame_potential(options: Options) -> Self {
+        Regularizer::of(ENTRY.name, &options, FramePotential(unsigned(&options)))
+    }
+}
 
 pub(super) struct FramePotential(pub Scope);
 

@@ -6,52 +6,33 @@
 
 use std::num::NonZeroUsize;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::options::{Scope, within};
+use super::options::{PenaltyOptions, penalty_options, within};
 use super::scene::{Gradient, Scene};
-use super::{Entry, Matrix, OPTIONS, Options, Penalty, Regularizer, Which};
+use super::{Entry, Penalty, Regularizer, parse};
 use crate::error::Result;
-use crate::ops::Sign;
 use crate::ops::hinge::hinge;
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "hinge",
+    summary: "the mean over pairs of a power of how far the cosine is above a threshold",
     formula: "1/(N(N-1)) sum_{i!=j} max(0, c_ij - tau)^power",
-    options: &[
-        ("tau", "0.2", "cosines up to here cost nothing, from -1 to 1"),
-        ("power", "2", "of the excess, an int from 1"),
-        OPTIONS[0],
-        OPTIONS[1],
-        OPTIONS[2],
-        OPTIONS[3],
-    ],
     source: "the hinge loss on cosines",
+    example: "assert_eq(reg::hinge(#{ tau: 0.5 }).value(w), 2.0 * 0.25 / 6.0);",
+    options: HingeOptions::described,
+    read: |options| parse(options, Regularizer::hinge),
 };
 
-/// Options of [`Regularizer::hinge`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HingeOptions {
-    /// Cosines up to here cost nothing.
-    pub tau: f64,
-    /// The power of what is above.
-    pub power: NonZeroUsize,
-    /// What the penalty is multiplied with.
-    pub coefficient: f64,
-    /// Cosines with their sign, or absolute.
-    pub sign: Sign,
-    /// Which matrix.
-    pub matrix: Matrix,
-    /// Which rows.
-    pub rows: Which,
-}
-
-impl Default for HingeOptions {
-    fn default() -> Self {
-        let Options { coefficient, sign, matrix, rows } = Options::default();
-        HingeOptions { tau: 0.2, power: NonZeroUsize::MIN.saturating_add(1), coefficient, sign, matrix, rows }
+penalty_options! {
+    coefficient = 1.0, sign = Signed;
+    /// Options of [`Regularizer::hinge`].
+    pub struct HingeOptions {
+        /// cosines up to here cost nothing, from -1 to 1
+        tau: f64 = 0.2,
+        /// power of the excess, an int from 1 to 64
+        power: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1),
     }
 }
 
@@ -63,7 +44,7 @@ impl Regularizer {
     pub fn hinge(options: HingeOptions) -> Result<Self> {
         within("tau of reg::hinge", options.tau, (-1.0, 1.0), "a cosine, from -1 to 1")?;
         within("power of reg::hinge", options.power.get() as f64, (1.0, 64.0), "an int from 1 to 64")?;
-        Ok(Regularizer::term(options.coefficient, Hinge(options)))
+        Ok(Regularizer::of(ENTRY.name, &options, Hinge(options)))
     }
 }
 
@@ -71,8 +52,7 @@ struct Hinge(HingeOptions);
 
 impl Penalty for Hinge {
     fn describe(&self) -> Value {
-        let HingeOptions { tau, power, sign, matrix, rows, .. } = self.0;
-        json!({ "kind": ENTRY.name, "scope": Scope { sign, matrix, rows }, "tau": tau, "power": power })
+        json!({ "kind": ENTRY.name, "scope": self.0.cosines(), "tau": self.0.tau, "power": self.0.power })
     }
 
     fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {

@@ -11,25 +11,21 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::options::{Scope, within};
+use super::options::{PenaltyOptions, penalty_options, within};
 use super::scene::{Gradient, Scene};
-use super::{Entry, Matrix, OPTIONS, Options, Penalty, Regularizer, Which};
+use super::{Entry, Penalty, Regularizer, parse};
 use crate::error::Result;
-use crate::ops::Sign;
 use crate::ops::log_sum_exp::{Over, log_sum, row_log_sums, soft_pull};
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "log_sum_exp",
+    summary: "a smooth maximum of the cosines, by the logarithm of a sum of exponentials",
     formula: "global: 1/beta log sum_{i<j} exp(beta c_ij); row: 1/N sum_i 1/beta log sum_{j!=i} exp(beta c_ij)",
-    options: &[
-        ("beta", "100.0", "how sharp the maximum is, above 0"),
-        ("scope", "\"global\"", "\"global\": one maximum over all pairs; \"row\": the mean over rows of each one's"),
-        OPTIONS[0],
-        OPTIONS[1],
-        OPTIONS[2],
-        OPTIONS[3],
-    ],
     source: "the log-sum-exp smoothing of max_max_cos and mean_max_cos",
+    example: "assert(abs(reg::log_sum_exp(#{ beta: 50 }).value(w) - 1.0) < 1e-6);",
+    options: LogSumExpOptions::described,
+    read: |options| parse(options, Regularizer::log_sum_exp),
 };
 
 /// What the maximum is taken over.
@@ -43,28 +39,14 @@ pub enum MaximumOver {
     Row,
 }
 
-/// Options of [`Regularizer::log_sum_exp`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LogSumExpOptions {
-    /// How sharp the maximum is.
-    pub beta: f64,
-    /// What the maximum is taken over.
-    pub scope: MaximumOver,
-    /// What the penalty is multiplied with.
-    pub coefficient: f64,
-    /// Cosines with their sign, or absolute.
-    pub sign: Sign,
-    /// Which matrix.
-    pub matrix: Matrix,
-    /// Which rows.
-    pub rows: Which,
-}
-
-impl Default for LogSumExpOptions {
-    fn default() -> Self {
-        let Options { coefficient, sign, matrix, rows } = Options::default();
-        LogSumExpOptions { beta: 100.0, scope: MaximumOver::Global, coefficient, sign, matrix, rows }
+penalty_options! {
+    coefficient = 1.0, sign = Signed;
+    /// Options of [`Regularizer::log_sum_exp`].
+    pub struct LogSumExpOptions {
+        /// how sharp the maximum is, above 0 and up to 10000
+        beta: f64 = 100.0,
+        /// "global": one maximum over all pairs; "row": the mean over rows of each one's
+        scope: MaximumOver = MaximumOver::Global,
     }
 }
 
@@ -75,7 +57,7 @@ impl Regularizer {
     /// `out-of-range` for a `beta` that is not above 0, or above 10000, where f32 cosines no longer tell pairs apart.
     pub fn log_sum_exp(options: LogSumExpOptions) -> Result<Self> {
         within("beta of reg::log_sum_exp", options.beta, (f64::MIN_POSITIVE, 1e4), "a number above 0, up to 10000")?;
-        Ok(Regularizer::term(options.coefficient, LogSumExp(options)))
+        Ok(Regularizer::of(ENTRY.name, &options, LogSumExp(options)))
     }
 }
 
@@ -83,8 +65,7 @@ struct LogSumExp(LogSumExpOptions);
 
 impl Penalty for LogSumExp {
     fn describe(&self) -> Value {
-        let LogSumExpOptions { beta, scope: over, sign, matrix, rows, .. } = self.0;
-        json!({ "kind": ENTRY.name, "scope": Scope { sign, matrix, rows }, "beta": beta, "over": over })
+        json!({ "kind": ENTRY.name, "scope": self.0.cosines(), "beta": self.0.beta, "over": self.0.scope })
     }
 
     fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {

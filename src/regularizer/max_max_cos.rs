@@ -4,17 +4,28 @@
 
 use serde_json::Value;
 
-use super::options::{NeighborGradient, Scope, describe};
+use super::options::{NeighborGradient, PenaltyOptions, Scope, describe};
 use super::scene::{Gradient, Scene};
-use super::{Entry, OPTIONS, Penalty, slope};
+use super::{Entry, Options, Penalty, Regularizer, parse, slope};
 use crate::error::Result;
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "max_max_cos",
+    summary: "the largest cosine between different rows",
     formula: "max_{i!=j} c_ij",
-    options: OPTIONS,
     source: "third term of the thread's penalty (2024); absolute: the mutual coherence",
+    example: "assert_eq(reg::max_max_cos(#{ coefficient: 3 }).value(w), 3.0);",
+    options: Options::described,
+    read: |options| parse(options, |options| Ok(Regularizer::max_max_cos(options))),
 };
+
+impl Regularizer {
+    /// The largest c_ij, i != j.
+    pub fn max_max_cos(options: Options) -> Self {
+        Regularizer::of(ENTRY.name, &options, MaxMaxCos(options.cosines(), NeighborGradient::Both))
+    }
+}
 
 pub(super) struct MaxMaxCos(pub Scope, pub NeighborGradient);
 

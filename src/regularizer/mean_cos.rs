@@ -6,19 +6,30 @@
 
 use serde_json::{Value, json};
 
-use super::options::Scope;
+use super::options::{PenaltyOptions, Scope};
 use super::scene::{Gradient, Scene};
-use super::{Entry, OPTIONS, Penalty};
+use super::{Entry, Options, Penalty, Regularizer, parse};
 use crate::error::Result;
 use crate::ops::Sign;
 use crate::ops::pairs::sign_pull;
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "mean_cos",
+    summary: "the mean cosine between different rows",
     formula: "1/(N(N-1)) sum_{i!=j} c_ij",
-    options: OPTIONS,
     source: "first term of the thread's penalty (2024); absolute: Chanin and Garriga-Alonso, arXiv 2508.16560",
+    example: "assert_eq(reg::mean_cos().value(w), 2.0 / 6.0);",
+    options: Options::described,
+    read: |options| parse(options, |options| Ok(Regularizer::mean_cos(options))),
 };
+
+impl Regularizer {
+    /// Mean of c_ij over i != j.
+    pub fn mean_cos(options: Options) -> Self {
+        Regularizer::of(ENTRY.name, &options, MeanCos(options.cosines()))
+    }
+}
 
 pub(super) struct MeanCos(pub Scope);
 

@@ -5,17 +5,28 @@
 
 use serde_json::Value;
 
-use super::options::{NeighborGradient, Scope, describe};
+use super::options::{NeighborGradient, PenaltyOptions, Scope, describe};
 use super::scene::{Gradient, Scene};
-use super::{Entry, OPTIONS, Penalty, slope};
+use super::{Entry, Options, Penalty, Regularizer, parse, slope};
 use crate::error::Result;
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "mean_max_cos",
+    summary: "the mean over rows of the cosine to the nearest other row",
     formula: "1/N sum_i max_{j!=i} c_ij",
-    options: OPTIONS,
     source: "second term of the thread's penalty (2024)",
+    example: "assert_eq(reg::mean_max_cos(#{ sign: \"abs\" }).value(w), 2.0 / 3.0);",
+    options: Options::described,
+    read: |options| parse(options, |options| Ok(Regularizer::mean_max_cos(options))),
 };
+
+impl Regularizer {
+    /// Mean over i of the largest c_ij, j != i.
+    pub fn mean_max_cos(options: Options) -> Self {
+        Regularizer::of(ENTRY.name, &options, MeanMaxCos(options.cosines(), NeighborGradient::Both))
+    }
+}
 
 pub(super) struct MeanMaxCos(pub Scope, pub NeighborGradient);
 

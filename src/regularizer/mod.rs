@@ -8,7 +8,7 @@
 //! row matters (`raw`, the soft orthogonalities, the tight frame, coherence and SRIP) have a gradient along the row too. All sums are f64
 //! and in the order of rows, so values and gradients have the same bits at any thread count. No N x N matrix is held.
 //!
-//! A new penalty is a file with an [`Entry`] and a `Penalty`, a [`Kind`] and a constructor here.
+//! A new penalty is a file with an [`Entry`] and a `Penalty`, and a row in [`ALL`].
 
 mod babel;
 mod custom;
@@ -44,8 +44,9 @@ pub use three_term::ThreeTermOptions;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::ops::{Rows, Sign};
+use crate::options::Field;
 use scene::{Gradient, Scene};
 
 /// The weights that a penalty may look at, at one moment of a training.
@@ -81,160 +82,58 @@ fn slope(sign: Sign, cos: f64) -> f64 {
     }
 }
 
-/// One row of the list of regularizers.
-#[derive(Debug, Clone, Copy)]
+/// A row of the table of regularizers: what the script function `reg::NAME`, its documentation and `reg::list` are made from.
 pub struct Entry {
     /// The name in scripts, after `reg::`.
     pub name: &'static str,
+    /// What the penalty is, in a few words.
+    pub summary: &'static str,
     /// The penalty in the notation of this module.
     pub formula: &'static str,
-    /// Each option: name, default, meaning.
-    pub options: &'static [(&'static str, &'static str, &'static str)],
     /// Where it comes from.
     pub source: &'static str,
+    /// A line of script that must hold, with `w` the rows [1, 0], [1, 0], [0, 1].
+    pub example: &'static str,
+    /// The options.
+    pub options: fn() -> Vec<Field>,
+    /// The regularizer of an option map: the outer error is serde's, the inner one of a value out of range.
+    pub read: fn(Value) -> serde_json::Result<Result<Regularizer>>,
 }
 
-/// The options that all penalties share.
-const OPTIONS: &[(&str, &str, &str)] = &[
-    ("coefficient", "1.0", "what the penalty is multiplied with"),
-    ("sign", "\"signed\"", "\"signed\" or \"abs\": cosines with their sign, or absolute"),
-    ("matrix", "\"decoder\"", "\"decoder\", \"encoder\" or \"both\" (the sum of the two penalties)"),
-    ("rows", "\"all\"", "\"all\", \"alive\" or \"dead\": the latents that take part, so far as it is known which fire"),
+/// Every built-in regularizer, in the order of the documentation. `reg::none` and `reg::custom` take no options and are functions
+/// of their own.
+pub static ALL: [Entry; 14] = [
+    mean_cos::ENTRY,
+    mean_max_cos::ENTRY,
+    max_max_cos::ENTRY,
+    three_term::ENTRY,
+    ortsae::ENTRY,
+    soft_orthogonality::ENTRY,
+    double_soft_orthogonality::ENTRY,
+    frame_potential::ENTRY,
+    tight_frame_gap::ENTRY,
+    mutual_coherence::ENTRY,
+    srip::ENTRY,
+    log_sum_exp::ENTRY,
+    hinge::ENTRY,
+    babel::ENTRY,
 ];
 
-/// Every kind of regularizer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Zero.
-    None,
-    /// See [`Regularizer::mean_cos`].
-    MeanCos,
-    /// See [`Regularizer::mean_max_cos`].
-    MeanMaxCos,
-    /// See [`Regularizer::max_max_cos`].
-    MaxMaxCos,
-    /// See [`Regularizer::three_term`].
-    ThreeTerm,
-    /// See [`Regularizer::ortsae`].
-    Ortsae,
-    /// See [`Regularizer::soft_orthogonality`].
-    SoftOrthogonality,
-    /// See [`Regularizer::double_soft_orthogonality`].
-    DoubleSoftOrthogonality,
-    /// See [`Regularizer::frame_potential`].
-    FramePotential,
-    /// See [`Regularizer::tight_frame_gap`].
-    TightFrameGap,
-    /// See [`Regularizer::mutual_coherence`].
-    MutualCoherence,
-    /// See [`Regularizer::srip`].
-    Srip,
-    /// See [`Regularizer::log_sum_exp`].
-    LogSumExp,
-    /// See [`Regularizer::hinge`].
-    Hinge,
-    /// See [`Regularizer::babel`].
-    Babel,
-    /// See [`Regularizer::custom`].
-    Custom,
-}
-
-impl Kind {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Kind; 16] = [
-        Kind::None,
-        Kind::MeanCos,
-        Kind::MeanMaxCos,
-        Kind::MaxMaxCos,
-        Kind::ThreeTerm,
-        Kind::Ortsae,
-        Kind::SoftOrthogonality,
-        Kind::DoubleSoftOrthogonality,
-        Kind::FramePotential,
-        Kind::TightFrameGap,
-        Kind::MutualCoherence,
-        Kind::Srip,
-        Kind::LogSumExp,
-        Kind::Hinge,
-        Kind::Babel,
-        Kind::Custom,
-    ];
-
-    /// Name, formula, options and source.
-    pub fn entry(self) -> Entry {
-        match self {
-            Kind::None => Entry { name: "none", formula: "0", options: &[], source: "the baseline without a penalty" },
-            Kind::MeanCos => mean_cos::ENTRY,
-            Kind::MeanMaxCos => mean_max_cos::ENTRY,
-            Kind::MaxMaxCos => max_max_cos::ENTRY,
-            Kind::ThreeTerm => three_term::ENTRY,
-            Kind::Ortsae => ortsae::ENTRY,
-            Kind::SoftOrthogonality => soft_orthogonality::ENTRY,
-            Kind::DoubleSoftOrthogonality => double_soft_orthogonality::ENTRY,
-            Kind::FramePotential => frame_potential::ENTRY,
-            Kind::TightFrameGap => tight_frame_gap::ENTRY,
-            Kind::MutualCoherence => mutual_coherence::ENTRY,
-            Kind::Srip => srip::ENTRY,
-            Kind::LogSumExp => log_sum_exp::ENTRY,
-            Kind::Hinge => hinge::ENTRY,
-            Kind::Babel => babel::ENTRY,
-            Kind::Custom => custom::ENTRY,
-        }
-    }
-
-    /// The kind of this name.
+impl Entry {
+    /// The regularizer of this entry from options by key.
     ///
     /// # Errors
-    /// `unknown-name`, with the nearest name.
-    pub fn named(name: &str) -> Result<Kind> {
-        Kind::ALL.into_iter().find(|kind| kind.entry().name == name).ok_or_else(|| {
-            Error::unknown(Code::UnknownName, "regularizer", name, &Kind::ALL.map(|kind| kind.entry().name))
-        })
-    }
-
-    /// The regularizer of this kind with a map of options.
-    ///
-    /// # Errors
-    /// `unknown-option` for a key it does not have, `wrong-type` for a value of another type or word (and for `custom`, which needs a
-    /// function), `out-of-range`.
-    pub fn build(self, options: Value) -> Result<Regularizer> {
-        Ok(match self {
-            Kind::None => {
-                check_keys(self.entry(), &options)?;
-                Regularizer::none()
-            }
-            Kind::MeanCos => Regularizer::mean_cos(read(self.entry(), options)?),
-            Kind::MeanMaxCos => Regularizer::mean_max_cos(read(self.entry(), options)?),
-            Kind::MaxMaxCos => Regularizer::max_max_cos(read(self.entry(), options)?),
-            Kind::ThreeTerm => Regularizer::three_term(read(self.entry(), options)?),
-            Kind::Ortsae => Regularizer::ortsae(read(self.entry(), options)?),
-            Kind::SoftOrthogonality => Regularizer::soft_orthogonality(read(self.entry(), options)?),
-            Kind::DoubleSoftOrthogonality => Regularizer::double_soft_orthogonality(read(self.entry(), options)?),
-            Kind::FramePotential => Regularizer::frame_potential(read(self.entry(), options)?),
-            Kind::TightFrameGap => Regularizer::tight_frame_gap(read(self.entry(), options)?),
-            Kind::MutualCoherence => Regularizer::mutual_coherence(read(self.entry(), options)?),
-            Kind::Srip => Regularizer::srip(read(self.entry(), options)?),
-            Kind::LogSumExp => Regularizer::log_sum_exp(read(self.entry(), options)?)?,
-            Kind::Hinge => Regularizer::hinge(read(self.entry(), options)?)?,
-            Kind::Babel => Regularizer::babel(read(self.entry(), options)?),
-            Kind::Custom => {
-                return Err(Error::new(Code::WrongType, "a custom regularizer needs a function, not options"));
-            }
-        })
+    /// Those of [`options::read`](crate::options::read); `out-of-range`.
+    pub fn build(&self, options: Vec<(String, Value)>) -> Result<Regularizer> {
+        let known: Vec<&str> = (self.options)().iter().map(|field| field.name).collect();
+        crate::options::read(&format!("reg::{}", self.name), &known, options, self.read)?
     }
 }
 
-/// Every key must be an option of this entry.
-fn check_keys(entry: Entry, options: &Value) -> Result<()> {
-    let known: Vec<&str> = entry.options.iter().map(|option| option.0).collect();
-    match options.as_object().and_then(|map| map.keys().find(|key| !known.contains(&key.as_str()))) {
-        Some(key) => Err(Error::unknown(Code::UnknownOption, &format!("option of reg::{}", entry.name), key, &known)),
-        None => Ok(()),
-    }
-}
-
-fn read<T: DeserializeOwned>(entry: Entry, options: Value) -> Result<T> {
-    check_keys(entry, &options)?;
-    serde_json::from_value(options)
-        .map_err(|error| Error::new(Code::WrongType, format!("bad options of reg::{}: {error}", entry.name)))
+/// Reads options and makes the regularizer from them, for [`Entry::read`].
+fn parse<T: DeserializeOwned>(
+    options: Value,
+    make: fn(T) -> Result<Regularizer>,
+) -> serde_json::Result<Result<Regularizer>> {
+    serde_json::from_value(options).map(make)
 }

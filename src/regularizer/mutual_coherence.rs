@@ -7,19 +7,30 @@
 use serde_json::{Value, json};
 
 use super::options::Scope;
-use super::raw::RAW_OPTIONS;
+use super::raw::unsigned;
 use super::scene::{Gradient, Scene};
-use super::{Entry, Penalty, slope};
+use super::{Entry, Options, Penalty, Regularizer, parse, slope};
 use crate::error::Result;
 use crate::ops::Sign;
 use crate::ops::coherence::most_coherent;
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "mutual_coherence",
+    summary: "the largest absolute inner product of two rows, or how far a squared length is from 1 where that is more",
     formula: "max_{i,j} |W W^T - I|_ij over the raw rows, diagonal included",
-    options: RAW_OPTIONS,
     source: "Bansal, Chen and Wang 2018, arXiv 1810.09102; of unit rows: Donoho and Huo 2001",
+    example: "assert_eq(reg::mutual_coherence().value(w), 1.0);",
+    options: Options::described,
+    read: |options| parse(options, |options| Ok(Regularizer::mutual_coherence(options))),
 };
+
+impl Regularizer {
+    /// The largest entry of |W Wᵀ - I| over the raw rows.
+    pub fn mutual_coherence(options: Options) -> Self {
+        Regularizer::of(ENTRY.name, &options, MutualCoherence(unsigned(&options)))
+    }
+}
 
 pub(super) struct MutualCoherence(pub Scope);
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Code, Error, Result};
 use crate::ops::Sign;
+use crate::options::Described;
 
 /// Which of the two weight matrices a penalty looks at; encoder rows are compared in the same way as decoder rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,24 +62,56 @@ impl Matrix {
     }
 }
 
-/// Options that every cosine penalty takes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Options {
-    /// What the penalty is multiplied with.
-    pub coefficient: f64,
-    /// Cosines with their sign, or absolute.
-    pub sign: Sign,
-    /// Which matrix.
-    pub matrix: Matrix,
-    /// Which rows.
-    pub rows: Which,
+/// What the options of every penalty have.
+pub(super) trait PenaltyOptions: Described + Serialize + Default {
+    /// What the penalty is multiplied by.
+    fn coefficient(&self) -> f64;
+
+    /// Which cosines count.
+    fn cosines(&self) -> Scope;
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Options { coefficient: 1.0, sign: Sign::Signed, matrix: Matrix::Decoder, rows: Which::All }
-    }
+/// Declares the options of a penalty: its own, and those that all penalties share, with its defaults for the first two of these.
+macro_rules! penalty_options {
+    (
+        coefficient = $coefficient:expr, sign = $sign:ident;
+        $(#[$meta:meta])*
+        pub struct $name:ident { $($own:tt)* }
+    ) => {
+        $crate::options! {
+            $(#[$meta])*
+            #[derive(Copy)]
+            pub struct $name {
+                $($own)*
+                /// what the penalty is multiplied by
+                coefficient: f64 = $coefficient,
+                /// "signed" or "abs": cosines with their sign, or absolute
+                sign: $crate::ops::Sign = $crate::ops::Sign::$sign,
+                /// "decoder", "encoder" or "both" (the sum of the two penalties)
+                matrix: $crate::regularizer::Matrix = $crate::regularizer::Matrix::Decoder,
+                /// "all", "alive" or "dead": the latents that take part, as far as it is known which fire
+                rows: $crate::regularizer::Which = $crate::regularizer::Which::All,
+            }
+        }
+
+        impl $crate::regularizer::options::PenaltyOptions for $name {
+            fn coefficient(&self) -> f64 {
+                self.coefficient
+            }
+
+            fn cosines(&self) -> $crate::regularizer::options::Scope {
+                let $name { sign, matrix, rows, .. } = *self;
+                $crate::regularizer::options::Scope { sign, matrix, rows }
+            }
+        }
+    };
+}
+pub(super) use penalty_options;
+
+penalty_options! {
+    coefficient = 1.0, sign = Signed;
+    /// The options of a penalty that has none of its own.
+    pub struct Options {}
 }
 
 /// What a cosine penalty remembers of its options; the coefficient lives in the sum.
@@ -87,12 +120,6 @@ pub(super) struct Scope {
     pub sign: Sign,
     pub matrix: Matrix,
     pub rows: Which,
-}
-
-impl From<Options> for Scope {
-    fn from(options: Options) -> Self {
-        Scope { sign: options.sign, matrix: options.matrix, rows: options.rows }
-    }
 }
 
 /// Checks that an option lies in a closed range.

@@ -10,76 +10,47 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::options::Scope;
+use super::options::{PenaltyOptions, penalty_options};
 use super::scene::{Gradient, Scene, View};
-use super::{Entry, Matrix, OPTIONS, Options, Penalty, Regularizer, Which, slope};
+use super::{Entry, Penalty, Regularizer, parse, slope};
 use crate::error::Result;
 use crate::ops::nearest::{Nearest, nearest};
 use crate::ops::unit::UnitRows;
 use crate::ops::{Rows, Sign};
+use crate::options::Described;
 use crate::rng::Rng;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "ortsae",
+    summary: "the mean squared cosine to the nearest row of the same random chunk",
     formula: "1/K sum_k 1/|C_k| sum_{i in C_k} (max_{j in C_k, j!=i} c_ij)^2, the C_k a fresh random partition every step",
-    options: &[
-        ("coefficient", "0.25", OPTIONS[0].2),
-        ("chunks", "()", "how many chunks K; by default the number of rows over `chunk_size`, rounded up"),
-        ("chunk_size", "8192", "rows of a chunk at most, where `chunks` is not given"),
-        ("every", "1", "the penalty counts at every n-th step only, with n times its weight"),
-        ("relu", "false", "whether a negative maximum counts as 0; the paper squares it like any other"),
-        OPTIONS[1],
-        OPTIONS[2],
-        OPTIONS[3],
-    ],
     source: "OrtSAE, arXiv 2509.22033, equations 3 to 6",
+    example: "assert_eq(reg::ortsae(#{ coefficient: 1 }).value(w), 2.0 / 3.0);",
+    options: OrtsaeOptions::described,
+    read: |options| parse(options, |options| Ok(Regularizer::ortsae(options))),
 };
 
-/// Options of [`Regularizer::ortsae`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OrtsaeOptions {
-    /// What the penalty is multiplied with; the paper's gamma.
-    pub coefficient: f64,
-    /// How many chunks, where that is fixed; at most half as many as there are rows.
-    pub chunks: Option<NonZeroUsize>,
-    /// Rows of a chunk at most, where `chunks` is not given.
-    pub chunk_size: NonZeroUsize,
-    /// The penalty counts at every n-th step, with n times its weight.
-    pub every: NonZeroU64,
-    /// Whether a negative maximum counts as 0.
-    pub relu: bool,
-    /// Cosines with their sign, or absolute.
-    pub sign: Sign,
-    /// Which matrix.
-    pub matrix: Matrix,
-    /// Which rows.
-    pub rows: Which,
-}
-
-impl Default for OrtsaeOptions {
-    fn default() -> Self {
-        let Options { sign, matrix, rows, .. } = Options::default();
-        OrtsaeOptions {
-            coefficient: 0.25,
-            chunks: None,
-            chunk_size: NonZeroUsize::MIN.saturating_add(8191),
-            every: NonZeroU64::MIN,
-            relu: false,
-            sign,
-            matrix,
-            rows,
-        }
+penalty_options! {
+    coefficient = 0.25, sign = Signed;
+    /// Options of [`Regularizer::ortsae`]; `coefficient` is the paper's gamma.
+    pub struct OrtsaeOptions {
+        /// how many chunks K, at most half as many as there are rows; by default the number of rows over `chunk_size`, rounded up
+        chunks: Option<NonZeroUsize> = None,
+        /// rows of a chunk at most, where `chunks` is not given
+        chunk_size: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8191),
+        /// the penalty counts at every n-th step only, with n times its weight
+        every: NonZeroU64 = NonZeroU64::MIN,
+        /// whether a negative maximum counts as 0; the paper squares it like any other
+        relu: bool = false,
     }
 }
 
 impl Regularizer {
     /// Mean over random chunks of the mean squared largest cosine inside the chunk.
     pub fn ortsae(options: OrtsaeOptions) -> Self {
-        Regularizer::term(options.coefficient, Ortsae(options))
+        Regularizer::of(ENTRY.name, &options, Ortsae(options))
     }
 }
 
@@ -87,8 +58,8 @@ struct Ortsae(OrtsaeOptions);
 
 impl Penalty for Ortsae {
     fn describe(&self) -> Value {
-        let OrtsaeOptions { chunks, chunk_size, every, relu, sign, matrix, rows, .. } = self.0;
-        let scope = Scope { sign, matrix, rows };
+        let OrtsaeOptions { chunks, chunk_size, every, relu, .. } = self.0;
+        let scope = self.0.cosines();
         json!({
             "kind": ENTRY.name, "scope": scope, "chunks": chunks, "chunk_size": chunk_size, "every": every, "relu": relu,
         })

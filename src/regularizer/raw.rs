@@ -2,19 +2,15 @@
 
 use rayon::prelude::*;
 
-use super::options::Side;
+use super::Options;
+use super::options::{PenaltyOptions, Scope, Side};
 use super::scene::{Gradient, View};
-use super::{OPTIONS, Options};
 use crate::ops::Sign;
 use crate::ops::frame::{Length, times};
 
-/// The options of the penalties that squares or absolute values make blind to signs.
-pub(super) const RAW_OPTIONS: &[(&str, &str, &str)] =
-    &[OPTIONS[0], ("sign", "\"signed\"", "taken as everywhere; without effect here"), OPTIONS[2], OPTIONS[3]];
-
-/// The same options with the one sign that stands for both.
-pub(super) fn unsigned(options: Options) -> Options {
-    Options { sign: Sign::Signed, ..options }
+/// Which cosines count where squares or absolute values make a penalty blind to signs: the one sign stands for both.
+pub(super) fn unsigned(options: &Options) -> Scope {
+    Scope { sign: Sign::Signed, ..options.cosines() }
 }
 
 /// S - shift I.

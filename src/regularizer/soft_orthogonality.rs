@@ -7,18 +7,29 @@
 use serde_json::{Value, json};
 
 use super::options::Scope;
-use super::raw::{RAW_OPTIONS, add_product, distance, shifted};
+use super::raw::{add_product, distance, shifted, unsigned};
 use super::scene::{Gradient, Scene};
-use super::{Entry, Penalty};
+use super::{Entry, Options, Penalty, Regularizer, parse};
 use crate::error::Result;
 use crate::ops::frame::Length;
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "soft_orthogonality",
+    summary: "the squared distance of the inner products of all rows from those of orthonormal ones",
     formula: "|W W^T - I|_F^2 over the raw rows, diagonal included",
-    options: RAW_OPTIONS,
     source: "Bansal, Chen and Wang 2018, arXiv 1810.09102",
+    example: "assert_eq(reg::soft_orthogonality().value(w), 2.0);",
+    options: Options::described,
+    read: |options| parse(options, |options| Ok(Regularizer::soft_orthogonality(options))),
 };
+
+impl Regularizer {
+    /// |W Wᵀ - I|_F^2 over the raw rows.
+    pub fn soft_orthogonality(options: Options) -> Self {
+        Regularizer::of(ENTRY.name, &options, SoftOrthogonality(unsigned(&options)))
+    }
+}
 
 pub(super) struct SoftOrthogonality(pub Scope);
 

@@ -14,29 +14,25 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::options::{Scope, Side};
-use super::raw::{RAW_OPTIONS, shifted};
+use super::options::{PenaltyOptions, Scope, Side, penalty_options};
+use super::raw::shifted;
 use super::scene::{Gradient, Scene, View};
-use super::{Entry, Matrix, OPTIONS, Options, Penalty, Regularizer, Which};
+use super::{Entry, Penalty, Regularizer, parse};
 use crate::error::Result;
 use crate::ops::Sign;
 use crate::ops::eigenvector::eigenvector;
 use crate::ops::frame::{Length, eigenvalues};
+use crate::options::Described;
 use crate::rng::Rng;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "srip",
+    summary: "the spectral norm of the distance from a frame",
     formula: "the largest |eigenvalue| of W^T W - I (or of W^T W - (N/d) I) over the raw rows",
-    options: &[
-        ("power", "()", "multiplications of the power iteration, an int from 1; by default the exact eigenvalue"),
-        ("seed", "0", "names the start vector of the power iteration"),
-        ("target", "\"identity\"", "\"identity\": what S is compared with is I; \"tight\": (N/d) I"),
-        OPTIONS[0],
-        RAW_OPTIONS[1],
-        OPTIONS[2],
-        OPTIONS[3],
-    ],
     source: "Bansal, Chen and Wang 2018, arXiv 1810.09102",
+    example: "assert(abs(reg::srip(#{ target: \"tight\" }).value(w) - 0.5) < 1e-12);",
+    options: SripOptions::described,
+    read: |options| parse(options, |options| Ok(Regularizer::srip(options))),
 };
 
 /// What S is compared with.
@@ -50,37 +46,23 @@ pub enum Target {
     Tight,
 }
 
-/// Options of [`Regularizer::srip`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SripOptions {
-    /// Multiplications of the power iteration; by default the exact eigenvalue.
-    pub power: Option<NonZeroUsize>,
-    /// Names the start vector of the power iteration.
-    pub seed: u64,
-    /// What S is compared with.
-    pub target: Target,
-    /// What the penalty is multiplied with.
-    pub coefficient: f64,
-    /// Without effect.
-    pub sign: Sign,
-    /// Which matrix.
-    pub matrix: Matrix,
-    /// Which rows.
-    pub rows: Which,
-}
-
-impl Default for SripOptions {
-    fn default() -> Self {
-        let Options { coefficient, sign, matrix, rows } = Options::default();
-        SripOptions { power: None, seed: 0, target: Target::Identity, coefficient, sign, matrix, rows }
+penalty_options! {
+    coefficient = 1.0, sign = Signed;
+    /// Options of [`Regularizer::srip`]; `sign` has no effect.
+    pub struct SripOptions {
+        /// multiplications of the power iteration, an int from 1; by default the exact eigenvalue
+        power: Option<NonZeroUsize> = None,
+        /// names the start vector of the power iteration
+        seed: u64 = 0,
+        /// "identity": S is compared with I; "tight": with (N/d) I
+        target: Target = Target::Identity,
     }
 }
 
 impl Regularizer {
     /// The spectral norm of S - I.
     pub fn srip(options: SripOptions) -> Self {
-        Regularizer::term(options.coefficient, Srip(options))
+        Regularizer::of(ENTRY.name, &options, Srip(options))
     }
 }
 
@@ -88,8 +70,8 @@ struct Srip(SripOptions);
 
 impl Penalty for Srip {
     fn describe(&self) -> Value {
-        let SripOptions { power, seed, target, matrix, rows, .. } = self.0;
-        let scope = Scope { sign: Sign::Signed, matrix, rows };
+        let SripOptions { power, seed, target, .. } = self.0;
+        let scope = Scope { sign: Sign::Signed, ..self.0.cosines() };
         // The seed of an exact eigenvalue changes nothing.
         json!({ "kind": ENTRY.name, "scope": scope, "power": power, "seed": power.map(|_| seed), "target": target })
     }

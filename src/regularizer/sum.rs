@@ -5,24 +5,18 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::custom::{Custom, CustomFn};
-use super::double_soft_orthogonality::DoubleSoftOrthogonality;
-use super::frame_potential::FramePotential;
-use super::max_max_cos::MaxMaxCos;
-use super::mean_cos::MeanCos;
-use super::mean_max_cos::MeanMaxCos;
-use super::mutual_coherence::MutualCoherence;
-use super::raw::unsigned;
+use super::options::PenaltyOptions;
 use super::scene::{Gradient, Scene};
-use super::soft_orthogonality::SoftOrthogonality;
-use super::tight_frame_gap::TightFrameGap;
-use super::{Dictionary, NeighborGradient, Options, Penalty};
+use super::{Dictionary, Penalty};
 use crate::error::Result;
+use crate::options::differences;
 
 /// A weighted sum of penalties. Cheap to copy.
 #[derive(Clone, Default)]
 pub struct Regularizer {
     terms: Vec<(f64, Arc<dyn Penalty>)>,
+    /// What the terms are called, each with its coefficient; one label may stand for several terms.
+    labels: Vec<(f64, String)>,
 }
 
 impl fmt::Debug for Regularizer {
@@ -32,8 +26,27 @@ impl fmt::Debug for Regularizer {
 }
 
 impl Regularizer {
+    /// One penalty without a label: a part of a regularizer.
     pub(super) fn term(coefficient: f64, penalty: impl Penalty + 'static) -> Self {
-        Regularizer { terms: vec![(coefficient, Arc::new(penalty))] }
+        Regularizer { terms: vec![(coefficient, Arc::new(penalty))], labels: Vec::new() }
+    }
+
+    /// One penalty with its options, whose label is its name and what differs from the defaults.
+    pub(super) fn of<T: PenaltyOptions>(name: &str, options: &T, penalty: impl Penalty + 'static) -> Self {
+        Regularizer::term(options.coefficient(), penalty).named(name, options)
+    }
+
+    /// The same terms under one name, with the options that differ from the defaults.
+    pub(super) fn named<T: PenaltyOptions>(self, name: &str, options: &T) -> Self {
+        let other = differences(options, &["coefficient"]);
+        let label = if other.is_empty() { name.to_string() } else { format!("{name} ({})", other.join(", ")) };
+        self.labelled(options.coefficient(), label)
+    }
+
+    /// The same terms under this label.
+    pub(super) fn labelled(self, coefficient: f64, label: String) -> Self {
+        let labels = if self.is_none() { Vec::new() } else { vec![(coefficient, label)] };
+        Regularizer { labels, ..self }
     }
 
     /// The baseline: zero.
@@ -41,50 +54,11 @@ impl Regularizer {
         Regularizer::default()
     }
 
-    /// Mean of c_ij over i != j.
-    pub fn mean_cos(options: Options) -> Self {
-        Regularizer::term(options.coefficient, MeanCos(options.into()))
-    }
-
-    /// Mean over i of the largest c_ij, j != i.
-    pub fn mean_max_cos(options: Options) -> Self {
-        Regularizer::term(options.coefficient, MeanMaxCos(options.into(), NeighborGradient::Both))
-    }
-
-    /// The largest c_ij, i != j.
-    pub fn max_max_cos(options: Options) -> Self {
-        Regularizer::term(options.coefficient, MaxMaxCos(options.into(), NeighborGradient::Both))
-    }
-
-    /// |W Wᵀ - I|_F^2 over the raw rows.
-    pub fn soft_orthogonality(options: Options) -> Self {
-        Regularizer::term(options.coefficient, SoftOrthogonality(unsigned(options).into()))
-    }
-
-    /// |W Wᵀ - I|_F^2 + |WᵀW - I|_F^2 over the raw rows: twice the soft orthogonality and a constant.
-    pub fn double_soft_orthogonality(options: Options) -> Self {
-        Regularizer::term(options.coefficient, DoubleSoftOrthogonality(unsigned(options).into()))
-    }
-
-    /// The sum of all c_ij^2, i = j included.
-    pub fn frame_potential(options: Options) -> Self {
-        Regularizer::term(options.coefficient, FramePotential(unsigned(options).into()))
-    }
-
-    /// |WᵀW - (tr WᵀW / d) I|_F^2 over the raw rows.
-    pub fn tight_frame_gap(options: Options) -> Self {
-        Regularizer::term(options.coefficient, TightFrameGap(unsigned(options).into()))
-    }
-
-    /// The largest entry of |W Wᵀ - I| over the raw rows.
-    pub fn mutual_coherence(options: Options) -> Self {
-        Regularizer::term(options.coefficient, MutualCoherence(unsigned(options).into()))
-    }
-
-    /// A function of the decoder as a tensor `[d_sae, d_in]`, which must return a tensor of one element; candle autograd
-    /// gives the gradient. `source_digest` stands for the function in [`Regularizer::describe`].
-    pub fn custom(name: String, function: CustomFn, source_digest: String) -> Self {
-        Regularizer::term(1.0, Custom { name, function, source_digest })
+    /// What it is, in one line: `1 x three_term`, `0.5 x mean_max_cos (abs, encoder) + 2 x mine`; `none` for the baseline.
+    pub fn label(&self) -> String {
+        let parts: Vec<String> =
+            self.labels.iter().map(|(coefficient, label)| format!("{coefficient} x {label}")).collect();
+        if parts.is_empty() { "none".to_string() } else { parts.join(" + ") }
     }
 
     /// Whether this is the baseline: no terms at all.
@@ -94,7 +68,10 @@ impl Regularizer {
 
     /// The sum of two regularizers.
     pub fn add(&self, other: &Self) -> Self {
-        Regularizer { terms: self.terms.iter().chain(&other.terms).cloned().collect() }
+        Regularizer {
+            terms: self.terms.iter().chain(&other.terms).cloned().collect(),
+            labels: self.labels.iter().chain(&other.labels).cloned().collect(),
+        }
     }
 
     /// Every weight times `factor`; by 0 there is nothing left to compute.
@@ -102,7 +79,10 @@ impl Regularizer {
         if factor == 0.0 {
             return Regularizer::none();
         }
-        Regularizer { terms: self.terms.iter().map(|(weight, term)| (weight * factor, term.clone())).collect() }
+        Regularizer {
+            terms: self.terms.iter().map(|(weight, term)| (weight * factor, term.clone())).collect(),
+            labels: self.labels.iter().map(|(weight, label)| (weight * factor, label.clone())).collect(),
+        }
     }
 
     /// The terms in order, each with its weight: what cache keys and the run lock hold.

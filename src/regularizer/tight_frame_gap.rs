@@ -7,18 +7,29 @@
 use serde_json::{Value, json};
 
 use super::options::Scope;
-use super::raw::{RAW_OPTIONS, add_product, distance, shifted, trace};
+use super::raw::{add_product, distance, shifted, trace, unsigned};
 use super::scene::{Gradient, Scene};
-use super::{Entry, Penalty};
+use super::{Entry, Options, Penalty, Regularizer, parse};
 use crate::error::Result;
 use crate::ops::frame::Length;
+use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "tight_frame_gap",
+    summary: "the squared distance from a tight frame, which covers all directions alike",
     formula: "|S - (tr S/d) I|_F^2 with S = W^T W over the raw rows",
-    options: RAW_OPTIONS,
     source: "Benedetto and Fickus 2003: tight frames are the minima of the frame potential",
+    example: "assert_eq(reg::tight_frame_gap().value(w), 0.5);",
+    options: Options::described,
+    read: |options| parse(options, |options| Ok(Regularizer::tight_frame_gap(options))),
 };
+
+impl Regularizer {
+    /// |WᵀW - (tr WᵀW / d) I|_F^2 over the raw rows.
+    pub fn tight_frame_gap(options: Options) -> Self {
+        Regularizer::of(ENTRY.name, &options, TightFrameGap(unsigned(&options)))
+    }
+}
 
 pub(super) struct TightFrameGap(pub Scope);
 

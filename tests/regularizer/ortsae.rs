@@ -4,10 +4,10 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 use saerun::error::Code;
 use saerun::ops::Sign;
-use saerun::regularizer::{Dictionary, Kind, Options, OrtsaeOptions, Regularizer};
+use saerun::regularizer::{Dictionary, Options, OrtsaeOptions, Regularizer};
 use saerun::rng::Rng;
 
-use super::{cosines, dictionary, gradient, near, rows_with_margins, value};
+use super::{built, cosines, dictionary, gradient, near, rows_with_margins, value};
 use crate::geometry::{flat, simplex};
 
 fn options(chunks: usize) -> OrtsaeOptions {
@@ -163,14 +163,14 @@ fn every_nth_step_counts_n_times() {
 
 #[test]
 fn options_are_checked_and_described() {
-    let r = Kind::Ortsae.build(serde_json::json!({ "chunks": 8, "every": 5, "coefficient": 2.0 })).unwrap();
+    let r = built("ortsae", serde_json::json!({ "chunks": 8, "every": 5, "coefficient": 2.0 })).unwrap();
     let expected = serde_json::json!([{
         "kind": "ortsae", "coefficient": 2.0, "chunks": 8, "chunk_size": 8192, "every": 5, "relu": false,
         "scope": { "sign": "signed", "matrix": "decoder", "rows": "all" },
     }]);
     assert_eq!(r.describe(), expected);
     for bad in ["chunks", "chunk_size", "every"] {
-        assert_eq!(Kind::Ortsae.build(serde_json::json!({ bad: 0 })).unwrap_err().code, Code::WrongType);
+        assert_eq!(built("ortsae", serde_json::json!({ bad: 0 })).unwrap_err().code, Code::OutOfRange);
     }
     assert!(
         Regularizer::mean_cos(Options::default()).add(&r).describe().as_array().is_some_and(|terms| terms.len() == 2)

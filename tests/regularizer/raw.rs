@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 
 use saerun::error::Code;
-use saerun::regularizer::{Kind, Options, Regularizer, SripOptions, Target};
+use saerun::regularizer::{Options, Regularizer, SripOptions, Target};
 use saerun::rng::Rng;
 
-use super::{gradient, near, rows_with_margins, value};
+use super::{built, gradient, near, rows_with_margins, value};
 use crate::geometry::{flat, simplex};
 
 fn plain(build: fn(Options) -> Regularizer) -> Regularizer {
@@ -205,9 +205,9 @@ fn threads_change_no_bit() {
 
 #[test]
 fn the_seed_of_an_exact_eigenvalue_is_no_part_of_it() {
-    let of = |options: serde_json::Value| Kind::Srip.build(options).unwrap().describe();
+    let of = |options: serde_json::Value| built("srip", options).unwrap().describe();
     assert_eq!(of(serde_json::json!({ "seed": 3 })), of(serde_json::json!({})));
     assert_ne!(of(serde_json::json!({ "seed": 3, "power": 2 })), of(serde_json::json!({ "power": 2 })));
     assert_eq!(of(serde_json::json!({ "sign": "abs" })), of(serde_json::json!({})));
-    assert_eq!(Kind::Srip.build(serde_json::json!({ "power": 0 })).unwrap_err().code, Code::WrongType);
+    assert_eq!(built("srip", serde_json::json!({ "power": 0 })).unwrap_err().code, Code::OutOfRange);
 }

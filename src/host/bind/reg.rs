@@ -7,7 +7,6 @@ use rhai::plugin::*;
 use rhai::{
     Array, Dynamic, Engine, FLOAT, FnPtr, FuncRegistration, INT, Map, Module, NativeCallContext, exported_module,
 };
-use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
 use crate::host::bind::dictionary::{dictionary, encoder, with_rows};
@@ -15,7 +14,8 @@ use crate::host::bind::{language, reg_kinds, reg_select};
 use crate::host::callback::Callback;
 use crate::host::raise::{At, Raised};
 use crate::ops::Rows;
-use crate::regularizer::{Dictionary, Entry, Kind, Regularizer as Core};
+use crate::options::Field;
+use crate::regularizer::{ALL, Dictionary, Regularizer as Core};
 
 /// Registers the namespace and the type `Regularizer`.
 pub fn register(engine: &mut Engine) {
@@ -29,51 +29,7 @@ pub fn register(engine: &mut Engine) {
 
 /// `Regularizer 1 x three_term`
 pub fn summary(regularizer: &Core) -> String {
-    format!("Regularizer {}", name_of(regularizer))
-}
-
-/// The terms in words: `1 x three_term`, `0.5 x mean_max_cos (abs, encoder) + 2 x spread`; `none` for the baseline.
-pub fn name_of(regularizer: &Core) -> String {
-    let description = regularizer.describe();
-    let terms = description.as_array().map_or(&[] as &[Value], Vec::as_slice);
-    let mut words = Vec::new();
-    let mut at = 0;
-    while at < terms.len() {
-        let (kind, length) = match is_three_term(&terms[at..]) {
-            true => ("three_term", 3),
-            false => (text(&terms[at]["name"]).or(text(&terms[at]["kind"])).unwrap_or("?"), 1),
-        };
-        words.push(format!("{} x {kind}{}", terms[at]["coefficient"].as_f64().unwrap_or(0.0), scope(&terms[at])));
-        at += length;
-    }
-    if words.is_empty() { "none".to_string() } else { words.join(" + ") }
-}
-
-fn text(value: &Value) -> Option<&str> {
-    value.as_str()
-}
-
-/// Whether the first three terms are those of `reg::three_term` with equal weights.
-fn is_three_term(terms: &[Value]) -> bool {
-    let kinds = ["mean_cos", "mean_max_cos", "max_max_cos"];
-    let alike = |term: &Value| term["scope"] == terms[0]["scope"] && term["coefficient"] == terms[0]["coefficient"];
-    terms.len() >= 3 && terms.iter().zip(kinds).all(|(term, kind)| term["kind"] == kind && alike(term))
-}
-
-/// What of a term's options is not the default, in parentheses: `(abs, encoder, beta 50)`.
-fn scope(term: &Value) -> String {
-    // What the Babel function counts by default is absolute.
-    let sign = if term["kind"] == "babel" { "abs" } else { "signed" };
-    let parts = [("sign", sign), ("matrix", "decoder"), ("rows", "all")];
-    let other = parts.iter().filter_map(|(key, default)| text(&term["scope"][key]).filter(|given| given != default));
-    let words = [("neighbor_gradient", "both"), ("over", "global"), ("target", "identity")];
-    let word = words.iter().filter_map(|(key, default)| text(&term[key]).filter(|given| given != default));
-    let mut all: Vec<String> = other.chain(word).map(str::to_string).collect();
-    all.extend(["beta", "tau", "power", "k"].iter().filter(|key| term[**key].is_number()).map(|key| {
-        let value = term[*key].as_f64().unwrap_or(0.0);
-        format!("{key} {value}")
-    }));
-    if all.is_empty() { String::new() } else { format!(" ({})", all.join(", ")) }
+    format!("Regularizer {}", regularizer.label())
 }
 
 /// Registers `*` between a regularizer and a number, in both orders.
@@ -130,17 +86,25 @@ fn gradient_of(regularizer: &Core, value: &Dynamic) -> Result<Tensor> {
     })
 }
 
-/// A row of the table of penalties as a map.
-fn entry_map(entry: Entry) -> Map {
-    let option = |(name, default, meaning): &(&'static str, &'static str, &'static str)| {
-        let pairs = [("name", *name), ("default", *default), ("meaning", *meaning)];
+/// A row of the list of penalties.
+fn listed(name: &str, formula: &str, source: &str, options: Vec<Field>) -> Dynamic {
+    let option = |field: Field| {
+        let pairs = [("name", field.name), ("default", &field.default), ("meaning", &field.meaning)];
         Dynamic::from_map(pairs.map(|(key, value)| (key.into(), value.into())).into())
     };
-    let options: Array = entry.options.iter().map(option).collect();
-    let plain = [("name", entry.name), ("formula", entry.formula), ("source", entry.source)];
+    let plain = [("name", name), ("formula", formula), ("source", source)];
     let mut map: Map = plain.map(|(key, value)| (key.into(), value.into())).into();
-    map.insert("options".into(), Dynamic::from_array(options));
-    map
+    map.insert("options".into(), Dynamic::from_array(options.into_iter().map(option).collect()));
+    Dynamic::from_map(map)
+}
+
+/// The list of penalties: the baseline first, the script's own last.
+fn all() -> Array {
+    let built_in = ALL.iter().map(|entry| listed(entry.name, entry.formula, entry.source, (entry.options)()));
+    let none = listed("none", "0", "the baseline without a penalty", Vec::new());
+    let formula = "the script's function of the decoder [d_sae, d_in], differentiated by candle autograd";
+    let custom = listed("custom", formula, "the script", Vec::new());
+    std::iter::once(none).chain(built_in).chain([custom]).collect()
 }
 
 /// The functions of the namespace `reg`; the penalties with options are in the table of the core.
@@ -192,7 +156,7 @@ pub mod reg {
     /// assert(names.contains("three_term"));
     /// ```
     pub fn list() -> Array {
-        Kind::ALL.into_iter().map(|kind| Dynamic::from_map(entry_map(kind.entry()))).collect()
+        super::all()
     }
 
     /// Adds two regularizers.
@@ -219,7 +183,7 @@ pub mod reg {
     /// ```
     #[rhai_fn(global, get = "name", pure)]
     pub fn name(regularizer: &mut Regularizer) -> String {
-        name_of(regularizer)
+        regularizer.label()
     }
 
     /// Computes the penalty of a dictionary.

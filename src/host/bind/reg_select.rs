@@ -10,7 +10,6 @@ use crate::corpus::Corpus;
 use crate::error::{Code, Error, Result};
 use crate::geometry;
 use crate::host::bind::dictionary::with_rows;
-use crate::host::bind::reg::name_of;
 use crate::host::bind::sae::{Sae, train_sae};
 use crate::host::bind::sae_measure::{scores, scores_in_model};
 use crate::host::options::Options;
@@ -83,7 +82,7 @@ fn candidate(item: &Dynamic, common: &[f64]) -> Result<Candidate> {
     };
     let expected = "a Regularizer, or a map `#{ regularizer, name, coefficients }`";
     let regularizer = regularizer.ok_or_else(|| wrong_type("a candidate of reg::select", expected, item))?;
-    let given = name_of(&regularizer);
+    let given = regularizer.label();
     let plain = given.strip_prefix("1 x ").filter(|rest| !rest.contains(" + ")).unwrap_or(&given);
     let coefficients = coefficients.map_or(Ok(common.to_vec()), |own| numbers(&own, "coefficients"))?;
     if coefficients.is_empty() || coefficients.iter().any(|c| *c <= 0.0 || !c.is_finite()) {

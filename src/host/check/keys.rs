@@ -7,9 +7,9 @@ use crate::corpus::SplitOptions;
 use crate::geometry::{HistogramOptions, HubsOptions, PackingOptions, PeakOptions};
 use crate::host::bind::neighbors::SignOption;
 use crate::host::bind::reg_select::Plain;
-use crate::host::options::fields_of;
 use crate::model::{GenerateOptions, LoadOptions, LossOptions, TrainOptions as ModelOptions};
-use crate::regularizer::Kind;
+use crate::options::fields_of;
+use crate::regularizer;
 use crate::report::plot;
 use crate::sae::{EvaluateOptions, TrainOptions};
 use crate::synthetic::SuperpositionOptions;
@@ -79,10 +79,9 @@ pub fn accepted() -> Vec<Accepts> {
         ("sae", fields_of::<TrainOptions>().to_vec()),
     ];
     all.push(select);
-    let penalties = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::None | Kind::Custom));
-    all.extend(penalties.map(|kind| {
-        let fields: Vec<&str> = kind.entry().options.iter().map(|(name, _, _)| *name).collect();
-        of("reg", kind.entry().name, 1, &fields, &[])
+    all.extend(regularizer::ALL.iter().map(|entry| {
+        let fields: Vec<&str> = (entry.options)().iter().map(|field| field.name).collect();
+        of("reg", entry.name, 1, &fields, &[])
     }));
     all
 }
