@@ -52,7 +52,8 @@ pub mod plot {
     /// The script type: a picture as plain data.
     pub type Figure = crate::report::plot::Figure;
 
-    /// Draws overlaid histograms: counts in bins whose edges are multiples of the bin width.
+    /// Draws overlaid histograms: counts in bins whose edges are multiples of the bin width, counted from `from` where it is
+    /// given. Without `from` and `to`, every value lies in one bin.
     ///
     /// * `options`: `series`: an array of `#{ name, values }`, `values` an array or a Tensor, `()` and NaN left out
     ///   (required); `bin_width` (default: about 60 bins), `from`, `to` (default: the range of the values);
@@ -60,7 +61,8 @@ pub mod plot {
     ///   `width`: 720 pixels, `height`: 440 pixels.
     ///
     /// Returns a Figure.
-    /// Errors: `out-of-range` for no series, a bin width that is not positive, or more than 10000 bins.
+    /// Errors: `out-of-range` for no series, a bin width that is not positive or finer than floats can tell apart, `to` not
+    /// above `from`, or more than 10000 bins.
     ///
     /// ```rhai
     /// let f = plot::histogram(#{ series: [#{ name: "baseline", values: [0.1, 0.3, 0.31] }], bin_width: 0.1,
@@ -149,7 +151,7 @@ pub mod plot {
     /// * `rows`: an array of arrays of Figures, row by row.
     ///
     /// Returns a Figure.
-    /// Errors: `wrong-type` for what is no Figure, `out-of-range` when there is none.
+    /// Errors: `wrong-type` for what is no Figure, `out-of-range` when there is none, or they are too many or too large.
     ///
     /// ```rhai
     /// let f = plot::heatmap(#{ values: tensor::eye(3), width: 300, height: 200 });
@@ -200,7 +202,7 @@ pub mod plot {
         options.finish().at(&ctx)?;
         let (session, name) = (session(&ctx), table::stem(name, ".svg"));
         if png == Some(true) {
-            session.save(&format!("{name}.png"), &figure.to_png().at(&ctx)?).at(&ctx)?;
+            session.save(&format!("{name}.png"), &figure.to_png(session.monitor()).at(&ctx)?).at(&ctx)?;
         }
         session.save_figure(&format!("{name}.svg"), figure).at(&ctx)
     }
