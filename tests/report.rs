@@ -142,7 +142,7 @@ fn a_table_has_the_parts_it_was_made_of() {
     let more = t.with_column("l0", &floats(&[17.0, 16.9, 17.2, 17.0])).expect("fits");
     assert_eq!(more.columns(), names(&["regularizer", "seed", "score", "l0"]));
     assert_eq!(more.with_column("seed", &ints(&[5, 6, 7, 8])).expect("fits").columns(), more.columns());
-    assert_eq!(t.to_json().expect("json")[3], json!({"regularizer": "none", "seed": 1, "score": null}));
+    assert_eq!(t.to_json(&Silent).expect("json")[3], json!({"regularizer": "none", "seed": 1, "score": null}));
     let both =
         t.concat(&t.select(&names(&["seed", "score", "regularizer"])).expect("there"), &Silent).expect("same columns");
     assert_eq!(both.height(), 8);

@@ -256,7 +256,7 @@ pub mod table {
     /// ```
     #[rhai_fn(name = "to_json", global, pure, return_raw)]
     pub fn table_to_json(ctx: NativeCallContext, table: &mut Table) -> Raised<String> {
-        table.to_json().map(|json| json.to_string()).at(&ctx)
+        table.to_json(session(&ctx).monitor()).map(|json| json.to_string()).at(&ctx)
     }
 
     /// Gives a Markdown table, floats at four significant digits, and text with Markdown's marks escaped.

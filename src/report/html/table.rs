@@ -4,8 +4,9 @@ use super::escape::escape;
 use crate::report::csv::Records;
 use crate::report::number::rounded;
 
-/// So many rows are shown; the file has the rest.
+/// So many rows and columns are shown; the file has the rest.
 const ROWS: usize = 200;
+const COLUMNS: usize = 500;
 
 /// A table as text.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -69,14 +70,14 @@ pub(super) fn render(grid: &Grid, name: &str, caption: &str) -> String {
         html += &format!("<caption>{caption}</caption>");
     }
     html += "<thead><tr>";
-    for (c, column) in grid.columns.iter().enumerate() {
+    for (c, column) in grid.columns.iter().enumerate().take(COLUMNS) {
         let class = if numeric(c) { " class=\"r\"" } else { "" };
         html += &format!("<th scope=\"col\"{class}>{}</th>", escape(column));
     }
     html += "</tr></thead>\n<tbody>\n";
     for row in grid.rows.iter().take(ROWS) {
         html += "<tr>";
-        for (c, cell) in row.iter().enumerate().take(grid.columns.len()) {
+        for (c, cell) in row.iter().enumerate().take(grid.columns.len().min(COLUMNS)) {
             html += &match c {
                 0 if heads => format!("<th scope=\"row\">{}</th>", escape(cell)),
                 _ if numeric(c) && grid.as_given => format!("<td class=\"r\">{}</td>", escape(cell)),
@@ -102,8 +103,12 @@ fn number(cell: &str) -> String {
     }
 }
 
-/// Says how many rows are not shown.
+/// Says how many rows and columns are not shown.
 pub(super) fn rest(grid: &Grid) -> String {
-    let shown = grid.rows.len().min(ROWS);
-    if shown < grid.total { format!("the first {shown} of {} rows", grid.total) } else { String::new() }
+    let part = |given: usize, total: usize, what: &str| {
+        if given < total { Some(format!("the first {given} of {total} {what}")) } else { None }
+    };
+    let rows = part(grid.rows.len().min(ROWS), grid.total, "rows");
+    let columns = part(grid.columns.len().min(COLUMNS), grid.columns.len(), "columns");
+    rows.into_iter().chain(columns).collect::<Vec<_>>().join(", ")
 }

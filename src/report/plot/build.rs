@@ -177,7 +177,7 @@ pub(super) fn present(values: &[Option<f64>]) -> impl Iterator<Item = f64> + '_ 
 
 fn value_summary(values: &[Option<f64>]) -> String {
     let mut all: Vec<f64> = present(values).collect();
-    all.sort_by(f64::total_cmp);
+    all.sort_unstable_by(f64::total_cmp);
     match (all.first(), all.last()) {
         (Some(least), Some(largest)) => format!(
             "{} values from {} to {}, median {}",

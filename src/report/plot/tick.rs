@@ -26,8 +26,9 @@ impl Decimal {
         Decimal { digits, power: if digits == 0 { 0 } else { power } }
     }
 
-    fn size(self) -> f64 {
-        self.digits.unsigned_abs() as f64 * 10f64.powi(self.power)
+    /// The nearest float. Parsed, as powers of ten far from 1 are not exact by multiplication.
+    fn value(self) -> f64 {
+        self.exponent().parse().unwrap_or(f64::INFINITY)
     }
 
     /// How many decimals it has over ten to the power of `unit`.
@@ -132,9 +133,7 @@ impl Scale {
         let every = ((high - low) / 8).max(1) as usize;
         let factors: &[i64] = if high - low <= 2 { &[1, 2, 5] } else { &[1] };
         let ticks = (low..=high).step_by(every).flat_map(|power| factors.iter().map(move |f| Decimal::new(*f, power)));
-        // Parsed, as powers of ten far from 1 are not exact by multiplication.
-        let value = |tick: Decimal| tick.exponent().parse::<f64>().unwrap_or(f64::INFINITY);
-        let ticks = ticks.map(|tick| (value(tick), tick)).filter(|(x, _)| *x > 0.0 && self.holds(*x));
+        let ticks = ticks.map(|tick| (tick.value(), tick)).filter(|(x, _)| *x > 0.0 && self.holds(*x));
         ticks.map(|(x, tick)| (x, texts(&[tick], None).concat())).collect()
     }
 }
@@ -142,7 +141,7 @@ impl Scale {
 /// All ticks in one notation: plain, with a letter for millions and more, or with an exponent. None loses a digit, so no two
 /// are the same. `apart` is how far they are from each other.
 fn texts(ticks: &[Decimal], apart: Option<f64>) -> Vec<String> {
-    let largest = ticks.iter().map(|tick| tick.size()).fold(0.0, f64::max);
+    let largest = ticks.iter().map(|tick| tick.value().abs()).fold(0.0, f64::max);
     let decimals = |unit: i32| {
         // Where the difference of two ticks is a little less than a power of ten, this asks for one decimal more than they need.
         let apart = apart.map_or(0.0, |apart| -(apart / 10f64.powi(unit)).log10().floor()).clamp(0.0, 9.0) as usize;

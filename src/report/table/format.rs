@@ -93,9 +93,9 @@ fn markdown_text(text: &str) -> String {
     let text = characters::on_one_line(text);
     let mut escaped = String::with_capacity(text.len());
     let mut before = None;
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        let after = rest.peek().copied();
+    for (i, c) in text.char_indices() {
+        let rest = &text[i + c.len_utf8()..];
+        let after = rest.chars().next();
         let blank = |c: Option<char>| c.is_none_or(char::is_whitespace);
         let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let is_mark = match c {
@@ -103,7 +103,8 @@ fn markdown_text(text: &str) -> String {
             // Between blanks it opens and closes nothing, and neither does an underscore within a word.
             '*' => !(blank(before) && blank(after)),
             '_' => !(blank(before) && blank(after) || word(before) && word(after)),
-            '&' => word(after) || after == Some('#'),
+            // Only what ends like `&lt;` is a character by its name.
+            '&' => rest.trim_start_matches(|c: char| c == '#' || c.is_ascii_alphanumeric()).starts_with(';'),
             _ => false,
         };
         if is_mark {

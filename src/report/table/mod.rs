@@ -200,13 +200,16 @@ impl Table {
     /// An array of objects, one a row; floats that are not finite are null.
     ///
     /// # Errors
-    /// `internal`, which should not happen.
-    pub fn to_json(&self) -> Result<serde_json::Value> {
+    /// `too-large`; `interrupted`.
+    pub fn to_json(&self, monitor: &dyn Monitor) -> Result<serde_json::Value> {
         let names = self.columns();
-        let object = |row: Vec<Value>| names.iter().cloned().zip(row.iter().map(Value::to_json)).collect();
-        Ok(serde_json::Value::Array(
-            self.rows()?.into_iter().map(|row| serde_json::Value::Object(object(row))).collect(),
-        ))
+        let mut rows = Vec::new();
+        self.each_row(monitor, |row| {
+            let object = names.iter().cloned().zip(row.iter().map(Value::to_json)).collect();
+            rows.push(serde_json::Value::Object(object));
+            Ok(())
+        })?;
+        Ok(serde_json::Value::Array(rows))
     }
 
     /// One line, such as `Table [3 rows, 2 columns] a, b`.
