@@ -38,6 +38,7 @@ pub mod synthetic;
 pub mod ops;
 mod torch;
 
+pub mod bins;
 pub mod device;
 pub mod error;
 pub mod memory;

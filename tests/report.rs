@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use saerun::error::Code;
+use saerun::progress::Silent;
 use saerun::report::number::{exact, rounded};
 use saerun::report::plot::{self, BarOptions, CurveOptions, Figure, HeatmapOptions, HistogramOptions};
 use saerun::report::table::{Aggregate, Join, Table, Value};
@@ -45,7 +46,7 @@ fn runs() -> Table {
 fn floats_are_written_in_one_pinned_way() {
     let pinned = [
         (0.0, "0.0", "0"),
-        (-0.0, "0.0", "0"),
+        (-0.0, "-0.0", "0"),
         (1.0, "1.0", "1"),
         (-17.0, "-17.0", "-17"),
         (0.1, "0.1", "0.1000"),
@@ -86,12 +87,12 @@ fn csv_is_exact_and_reads_back() {
         ("n", vec![Value::Int(1), Value::Null, Value::Int(-3), Value::Int(4), Value::Int(5), Value::Int(i64::MAX)]),
         ("ok", [true, false, true, true, false, true].map(Value::Bool).to_vec()),
     ]);
-    let csv = all.to_csv().expect("text");
-    let expected = "name,x,n,ok\nplain,0.1,1,true\n\"with, comma\",0.0,,false\n\"a \"\"quote\"\"\",NaN,-3,true\n\
+    let csv = all.to_csv(&Silent).expect("text");
+    let expected = "name,x,n,ok\nplain,0.1,1,true\n\"with, comma\",-0.0,,false\n\"a \"\"quote\"\"\",NaN,-3,true\n\
                     \"007\",inf,4,true\n\"true\",1e-9,5,false\n\" space\",3.0,9223372036854775807,true\n";
     assert_eq!(csv, expected);
-    let back = Table::from_csv(csv.clone().into_bytes()).expect("a table");
-    assert_eq!(back.to_csv().expect("text"), csv);
+    let back = Table::from_csv(csv.as_bytes(), &Silent).expect("a table");
+    assert_eq!(back.to_csv(&Silent).expect("text"), csv);
     assert_eq!(back.column("name").expect("there"), all.column("name").expect("there"));
     assert_eq!(back.column("n").expect("there"), all.column("n").expect("there"));
 }
@@ -101,12 +102,12 @@ fn committed_tables_have_these_bytes() {
     let scores =
         table(&[("seed", ints(&[1, 0, 1, 0])), ("x", floats(&[-0.0, f64::NEG_INFINITY, -f64::NAN, 0.1 + 0.2]))]);
     let names = table(&[("seed", ints(&[1, 0])), ("name", texts(&["b", "a\r\nz"]))]);
-    let sorted = scores.sort("seed", false).expect("sorted");
-    let joined = sorted.join(&names, &["seed".to_string()], Join::Inner).expect("joined");
-    let expected: &[u8] = b"seed,x,name\n0,-inf,\"a\r\nz\"\n0,0.30000000000000004,\"a\r\nz\"\n1,0.0,b\n1,NaN,b\n";
-    assert_eq!(joined.to_csv().expect("text").as_bytes(), expected);
+    let sorted = scores.sort("seed", false, &Silent).expect("sorted");
+    let joined = sorted.join(&names, &["seed".to_string()], Join::Inner, &Silent).expect("joined");
+    let expected: &[u8] = b"seed,x,name\n0,-inf,\"a\r\nz\"\n0,0.30000000000000004,\"a\r\nz\"\n1,-0.0,b\n1,NaN,b\n";
+    assert_eq!(joined.to_csv(&Silent).expect("text").as_bytes(), expected);
     let empty = table(&[("a", vec![]), ("b", vec![])]);
-    assert_eq!(empty.to_csv().expect("text"), "a,b\n", "a table without rows keeps its columns");
+    assert_eq!(empty.to_csv(&Silent).expect("text"), "a,b\n", "a table without rows keeps its columns");
 }
 
 #[test]
@@ -119,9 +120,9 @@ fn markdown_is_rounded_and_aligned() {
 | three_term  |    1 | 0.8310 |
 | none        |    1 |        |
 ";
-    assert_eq!(runs().to_markdown().expect("text"), expected);
+    assert_eq!(runs().to_markdown(&Silent).expect("text"), expected);
     let pipes = table(&[("a|b", texts(&["x|y\nz"]))]);
-    assert_eq!(pipes.to_markdown().expect("text"), "| a\\|b   |\n| ------ |\n| x\\|y z |\n");
+    assert_eq!(pipes.to_markdown(&Silent).expect("text"), "| a\\|b   |\n| ------ |\n| x\\|y z |\n");
 }
 
 #[test]
@@ -133,24 +134,25 @@ fn a_table_has_the_parts_it_was_made_of() {
     let unknown = t.column("sed").expect_err("no such column");
     assert_eq!((unknown.code, unknown.help.as_deref()), (Code::UnknownName, Some("did you mean `seed`?")));
     let again = Table::from_rows(t.columns(), t.rows().expect("rows")).expect("fits");
-    assert_eq!(again.to_csv().expect("text"), t.to_csv().expect("text"));
+    assert_eq!(again.to_csv(&Silent).expect("text"), t.to_csv(&Silent).expect("text"));
     let part = t.select(&names(&["score", "seed"])).expect("there").head(2);
-    assert_eq!(part.to_csv().expect("text"), "score,seed\n0.828,0\n0.846,0\n");
+    assert_eq!(part.to_csv(&Silent).expect("text"), "score,seed\n0.828,0\n0.846,0\n");
     assert_eq!(t.filter(&[false, true, false, true]).expect("fits").column("seed").expect("there"), ints(&[0, 1]));
     assert_eq!(t.filter(&[true]).expect_err("too short").code, Code::ShapeMismatch);
     let more = t.with_column("l0", &floats(&[17.0, 16.9, 17.2, 17.0])).expect("fits");
     assert_eq!(more.columns(), names(&["regularizer", "seed", "score", "l0"]));
     assert_eq!(more.with_column("seed", &ints(&[5, 6, 7, 8])).expect("fits").columns(), more.columns());
-    assert_eq!(t.to_json().expect("json")[3], json!({"regularizer": "none", "seed": 1, "score": null}));
-    let both = t.concat(&t.select(&names(&["seed", "score", "regularizer"])).expect("there")).expect("same columns");
+    assert_eq!(t.to_json(&Silent).expect("json")[3], json!({"regularizer": "none", "seed": 1, "score": null}));
+    let both =
+        t.concat(&t.select(&names(&["seed", "score", "regularizer"])).expect("there"), &Silent).expect("same columns");
     assert_eq!(both.height(), 8);
-    assert_eq!(t.concat(&part).expect_err("other columns").code, Code::ShapeMismatch);
+    assert_eq!(t.concat(&part, &Silent).expect_err("other columns").code, Code::ShapeMismatch);
 }
 
 #[test]
 fn columns_have_one_type() {
     let mixed = table(&[("x", vec![Value::Int(1), Value::Float(0.5), Value::Null])]);
-    assert_eq!(mixed.to_csv().expect("text"), "x\n1.0\n0.5\n\n");
+    assert_eq!(mixed.to_csv(&Silent).expect("text"), "x\n1.0\n0.5\n\n");
     let bad = Table::from_columns(vec![("x".into(), vec![Value::Int(1), Value::Text("a".into())])]).expect_err("mixed");
     assert_eq!(bad.code, Code::WrongType);
     let ragged = Table::from_columns(vec![("x".into(), ints(&[1])), ("y".into(), ints(&[1, 2]))]).expect_err("ragged");
@@ -159,10 +161,10 @@ fn columns_have_one_type() {
     assert_eq!(twice.code, Code::OutOfRange);
     assert_eq!(Table::from_rows(names(&["x"]), vec![vec![]]).expect_err("ragged").code, Code::ShapeMismatch);
     let empty = Table::from_rows(names(&["x", "y"]), vec![]).expect("no rows are fine");
-    assert_eq!(empty.to_csv().expect("text"), "x,y\n");
-    assert_eq!(Table::from_columns(vec![]).expect("nothing is fine").to_csv().expect("text"), "\n");
-    assert_eq!(Table::read(std::path::Path::new("x.json")).expect_err("not read").code, Code::Unsupported);
-    assert_eq!(Table::read(std::path::Path::new("no.csv")).expect_err("not there").code, Code::MissingFile);
+    assert_eq!(empty.to_csv(&Silent).expect("text"), "x,y\n");
+    assert_eq!(Table::from_columns(vec![]).expect("nothing is fine").to_csv(&Silent).expect("text"), "\n");
+    assert_eq!(Table::read(std::path::Path::new("x.json"), &Silent).expect_err("not read").code, Code::Unsupported);
+    assert_eq!(Table::read(std::path::Path::new("no.csv"), &Silent).expect_err("not there").code, Code::MissingFile);
 }
 
 #[test]
@@ -171,21 +173,21 @@ fn sorting_is_stable_with_nulls_last() {
         ("x", vec![Value::Float(2.0), Value::Null, Value::Float(f64::NAN), Value::Float(-1.0), Value::Float(2.0)]),
         ("i", ints(&[0, 1, 2, 3, 4])),
     ]);
-    assert_eq!(t.sort("x", false).expect("there").column("i").expect("there"), ints(&[3, 0, 4, 2, 1]));
-    assert_eq!(t.sort("x", true).expect("there").column("i").expect("there"), ints(&[2, 0, 4, 3, 1]));
+    assert_eq!(t.sort("x", false, &Silent).expect("there").column("i").expect("there"), ints(&[3, 0, 4, 2, 1]));
+    assert_eq!(t.sort("x", true, &Silent).expect("there").column("i").expect("there"), ints(&[2, 0, 4, 3, 1]));
 }
 
 #[test]
 fn joins_follow_the_left_table() {
     let l0 = table(&[("seed", floats(&[1.0, 0.0, 7.0])), ("score", floats(&[17.0, 16.0, 15.0]))]);
-    let inner = runs().join(&l0, &names(&["seed"]), Join::Inner).expect("joined");
+    let inner = runs().join(&l0, &names(&["seed"]), Join::Inner, &Silent).expect("joined");
     assert_eq!(inner.columns(), names(&["regularizer", "seed", "score", "score_right"]));
     assert_eq!(inner.column("score_right").expect("there"), floats(&[16.0, 16.0, 17.0, 17.0]));
-    let left = l0.join(&runs(), &names(&["seed"]), Join::Left).expect("joined");
+    let left = l0.join(&runs(), &names(&["seed"]), Join::Left, &Silent).expect("joined");
     assert_eq!(left.column("seed").expect("there"), floats(&[1.0, 1.0, 0.0, 0.0, 7.0]));
     assert_eq!(left.column("regularizer").expect("there")[4], Value::Null);
-    assert!(runs().join(&l0, &names(&["sead"]), Join::Inner).is_err());
-    assert!(runs().join(&l0, &[], Join::Inner).is_err());
+    assert!(runs().join(&l0, &names(&["sead"]), Join::Inner, &Silent).is_err());
+    assert!(runs().join(&l0, &[], Join::Inner, &Silent).is_err());
 }
 
 #[test]
@@ -194,13 +196,13 @@ fn groups_are_sorted_and_summed_in_row_order() {
         list.iter().map(|(o, c, a)| (o.to_string(), c.to_string(), *a)).collect::<Vec<_>>()
     };
     let all: Vec<_> = Aggregate::ALL.iter().map(|a| (a.name(), "score", *a)).collect();
-    let grouped = runs().group_by(&names(&["regularizer"]), &spec(&all)).expect("grouped");
+    let grouped = runs().group_by(&names(&["regularizer"]), &spec(&all), &Silent).expect("grouped");
     let expected = "regularizer,mean,sum,min,max,count,sd\nnone,0.846,0.846,0.846,0.846,1,\n\
                     three_term,0.8294999999999999,1.6589999999999998,0.828,0.831,2,0.0021213203435596446\n";
-    assert_eq!(grouped.to_csv().expect("text"), expected);
-    let sums = runs().group_by(&[], &spec(&[("seeds", "seed", Aggregate::Sum)])).expect("grouped");
-    assert_eq!(sums.to_csv().expect("text"), "seeds\n2\n");
-    let text = runs().group_by(&names(&["seed"]), &spec(&[("m", "regularizer", Aggregate::Mean)]));
+    assert_eq!(grouped.to_csv(&Silent).expect("text"), expected);
+    let sums = runs().group_by(&[], &spec(&[("seeds", "seed", Aggregate::Sum)]), &Silent).expect("grouped");
+    assert_eq!(sums.to_csv(&Silent).expect("text"), "seeds\n2\n");
+    let text = runs().group_by(&names(&["seed"]), &spec(&[("m", "regularizer", Aggregate::Mean)]), &Silent);
     assert_eq!(text.expect_err("no mean of text").code, Code::WrongType);
     assert_eq!(Aggregate::parse("meen").expect_err("unknown").help.as_deref(), Some("did you mean `mean`?"));
 
@@ -209,13 +211,17 @@ fn groups_are_sorted_and_summed_in_row_order() {
     let keys: Vec<i64> = (0..5000).map(|_| rng.below(7) as i64).collect();
     let values: Vec<f64> = (0..5000).map(|_| rng.normal() * 10f64.powi(rng.below(30) as i32)).collect();
     let t = table(&[("key", ints(&keys)), ("x", floats(&values))]);
-    let once = t.group_by(&names(&["key"]), &spec(&[("x", "x", Aggregate::Sum)])).expect("grouped").to_csv();
+    let once =
+        t.group_by(&names(&["key"]), &spec(&[("x", "x", Aggregate::Sum)]), &Silent).expect("grouped").to_csv(&Silent);
     for _ in 0..20 {
-        let again = t.group_by(&names(&["key"]), &spec(&[("x", "x", Aggregate::Sum)])).expect("grouped").to_csv();
+        let again = t
+            .group_by(&names(&["key"]), &spec(&[("x", "x", Aggregate::Sum)]), &Silent)
+            .expect("grouped")
+            .to_csv(&Silent);
         assert_eq!(once.as_ref().expect("text"), again.as_ref().expect("text"));
     }
     let by_hand: f64 = keys.iter().zip(&values).filter(|(k, _)| **k == 3).map(|(_, x)| x).sum();
-    let found = t.group_by(&names(&["key"]), &spec(&[("x", "x", Aggregate::Sum)])).expect("grouped");
+    let found = t.group_by(&names(&["key"]), &spec(&[("x", "x", Aggregate::Sum)]), &Silent).expect("grouped");
     assert_eq!(found.column("x").expect("there")[3], Value::Float(by_hand));
 }
 
@@ -224,7 +230,7 @@ fn describe_sums_up_each_column() {
     let expected = "column,type,count,nulls,mean,sd,min,q25,median,q75,max\n\
                     regularizer,string,4,0,,,,,,,\nseed,int,4,0,0.5,0.5773502691896257,0.0,0.0,0.5,1.0,1.0\n\
                     score,float,3,1,0.835,0.009643650760992963,0.828,0.8294999999999999,0.831,0.8385,0.846\n";
-    assert_eq!(runs().describe().expect("described").to_csv().expect("text"), expected);
+    assert_eq!(runs().describe(&Silent).expect("described").to_csv(&Silent).expect("text"), expected);
 }
 
 #[test]
@@ -328,8 +334,8 @@ fn figures_are_the_same_bytes_every_time_and_speak() {
     figures.push(main_figure());
     let folder = std::env::var_os("SAERUN_TEST_FIGURES");
     for (i, figure) in figures.iter().enumerate() {
-        let svg = figure.to_svg().expect("drawn");
-        assert_eq!(svg, figure.clone().to_svg().expect("drawn again"));
+        let svg = figure.to_svg(&Silent).expect("drawn");
+        assert_eq!(svg, figure.clone().to_svg(&Silent).expect("drawn again"));
         assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{i}");
         assert!(svg.contains("role=\"img\"") && svg.contains("<title id=") && svg.contains("<desc id="), "{i}");
         assert!(!svg.contains("NaN") && svg.len() < 120_000, "{i}: {} bytes", svg.len());
@@ -341,13 +347,13 @@ fn figures_are_the_same_bytes_every_time_and_speak() {
     assert_eq!(figures[5].summary(), "Figure histogram of 2 series, 720 x 440");
     assert!(figures[5].description().contains("baseline: 8192 values from"), "{}", figures[5].description());
     assert!(figures[5].description().contains("Vertical line at 0.04300: Welch bound 0.043."));
-    assert!(figures[1].to_svg().expect("drawn").contains("Three clouds &amp; &lt;tags&gt;</title>"));
-    match figures[0].to_png() {
+    assert!(figures[1].to_svg(&Silent).expect("drawn").contains("Three clouds &amp; &lt;tags&gt;</title>"));
+    match figures[0].to_png(&Silent) {
         Ok(png) => assert!(cfg!(feature = "png") && png.starts_with(b"\x89PNG")),
         Err(error) => assert_eq!(error.code, Code::Unsupported),
     }
     // Dashes and markers tell series apart without color.
-    assert!(figures[5].to_svg().expect("drawn").contains("stroke-dasharray"));
+    assert!(figures[5].to_svg(&Silent).expect("drawn").contains("stroke-dasharray"));
 }
 
 #[test]
@@ -371,7 +377,7 @@ fn odd_plots_are_drawn_or_refused_by_name() {
     {
         for log_y in [false, true] {
             let figure = histogram(json!({"series": [{"values": values}], "log_y": log_y})).expect("a figure");
-            assert!(!figure.to_svg().expect("drawn").contains("NaN"), "{values}");
+            assert!(!figure.to_svg(&Silent).expect("drawn").contains("NaN"), "{values}");
         }
     }
     let refused = [
@@ -389,7 +395,7 @@ fn odd_plots_are_drawn_or_refused_by_name() {
     let line = plot::line(&serde_json::from_value(line).expect("options")).expect_err("ragged");
     assert_eq!(line.code, Code::ShapeMismatch);
     let gap = json!({"series": [{"x": [1, 2, 3, 4], "y": [1, null, 1e-3, 0]}], "log_y": true, "log_x": true});
-    plot::line(&serde_json::from_value(gap).expect("options")).expect("a figure").to_svg().expect("drawn");
+    plot::line(&serde_json::from_value(gap).expect("options")).expect("a figure").to_svg(&Silent).expect("drawn");
     assert!(Figure::facets(vec![vec![]]).is_err());
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Failure, project, run};
+use crate::error::{Code, Error};
 use crate::host::diagnostic::{Place, Report};
 use crate::host::session::Setup;
 use crate::host::{Session, engine, preflight, run as host};
@@ -72,10 +73,30 @@ fn read(file: &Path, arguments: &GridArguments, session: &Session) -> Result<Gri
             Failure { text: report.draw(session), exit_code: 2 }
         })?
     };
+    twice("--grid", &arguments.axes)?;
+    twice("--set", &arguments.set)?;
     for (axis, values) in &arguments.axes {
+        let before = grid.axes.0.len();
         grid.axes.0.retain(|(other, _)| other != axis);
+        if grid.axes.0.len() < before {
+            grid.replaced.insert(axis.clone());
+        }
         grid.axes.0.push((axis.clone(), Value::String(values.clone())));
     }
     grid.fixed.extend(arguments.set.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))));
     Ok(grid)
+}
+
+/// An error where the command line names a parameter twice: one of its values would count for nothing.
+fn twice(option: &str, given: &[(String, String)]) -> Result<(), Failure> {
+    for (i, (name, value)) in given.iter().enumerate() {
+        if let Some((_, first)) = given[..i].iter().find(|(other, _)| other == name) {
+            let error = Error::new(Code::OutOfRange, format!("`{option} {name}` is given twice"))
+                .fact("first", first)
+                .fact("second", value)
+                .help("several values of an axis are one list, such as `--grid seed=0..4` or `--grid seed=1,2,8`");
+            return Err(Failure::usage(error));
+        }
+    }
+    Ok(())
 }

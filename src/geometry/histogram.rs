@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Code, Error, Result};
+use crate::bins::{Bins, Wanted};
+use crate::error::Result;
 
 /// Options of [`histogram`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,58 +37,25 @@ pub struct Histogram {
 }
 
 /// More bins than this are a slip.
-const MOST_BINS: f64 = 1e6;
+const MOST_BINS: usize = 1_000_000;
 
 /// Counts the finite values in bins. Edges are multiples of the width (counted from `from` where it is given), and a value on
-/// an edge, up to rounding, belongs to the bin on its right.
+/// an edge, up to rounding, belongs to the bin on its right. Without `from` and `to`, every finite value lies in one bin.
 ///
 /// # Errors
-/// `out-of-range` for a width that is not positive, `to` not above `from`, or more than a million bins.
+/// `out-of-range` for a width that is not positive or finer than floats can tell apart, `from` or `to` not finite, `to` not
+/// above `from`, or more than a million bins.
 pub fn histogram(values: &[f64], options: &HistogramOptions) -> Result<Histogram> {
-    let width = options.bin_width;
-    let wrong = |what: &str| Error::new(Code::OutOfRange, what.to_string());
-    if !(width.is_finite() && width > 0.0) {
-        return Err(wrong("the bin width is not a positive number").fact("bin_width", width));
-    }
-    let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    let least = finite.iter().copied().fold(f64::INFINITY, f64::min);
-    let greatest = finite.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let place = |v: f64| ((v - options.from.unwrap_or(0.0)) / width + 1e-9).floor();
-    let first = if options.from.is_some() { 0.0 } else { place(least) };
-    let bins = match options.to {
-        Some(to) => ((to - options.from.unwrap_or(0.0)) / width - 1e-9).ceil() - first,
-        None => place(greatest) + 1.0 - first,
-    };
-    if let (Some(from), Some(to)) = (options.from, options.to)
-        && (from.is_nan() || to.is_nan() || to <= from)
-    {
-        return Err(wrong("`to` is not above `from`").fact("from", from).fact("to", to));
-    }
-    if bins.is_infinite() && !finite.is_empty() || bins > MOST_BINS && bins.is_finite() {
-        return Err(wrong("there would be more than a million bins").fact("bin_width", width));
-    }
-    let bins = if bins.is_finite() { bins.max(0.0) as usize } else { 0 };
-    let edge = |k: usize| options.from.unwrap_or(0.0) + multiple(first + k as f64, width);
-    let mut result = Histogram {
-        from: (0..bins).map(edge).collect(),
-        to: (1..=bins).map(edge).collect(),
-        count: vec![0; bins],
-        density: Vec::new(),
-    };
-    for &v in &finite {
-        let k = place(v) - first;
-        if k >= 0.0 && k < bins as f64 {
-            result.count[k as usize] += 1;
-        } else if bins > 0 && k >= 0.0 && v <= result.to[bins - 1] {
-            result.count[bins - 1] += 1;
-        }
-    }
-    result.density = result.count.iter().map(|&c| c as f64 / (finite.len().max(1) as f64 * width)).collect();
-    Ok(result)
-}
-
-/// k times the width; where the width is one over an integer, the nearest number to it (0.29, not 0.29000000000000004).
-fn multiple(k: f64, width: f64) -> f64 {
-    let per_unit = (1.0 / width).round();
-    if ((1.0 / width) - per_unit).abs() < 1e-9 * per_unit { k / per_unit } else { k * width }
+    let finite = || values.iter().copied().filter(|v| v.is_finite());
+    let range = finite().next().map(|first| finite().fold((first, first), |(lo, hi), v| (v.min(lo), v.max(hi))));
+    let HistogramOptions { bin_width: width, from, to } = *options;
+    let bins = Bins::new(&Wanted { width, from, to, range, closed: false, most: MOST_BINS })?;
+    let count = bins.counts(finite());
+    let all = finite().count().max(1) as f64;
+    Ok(Histogram {
+        from: bins.edges().take(bins.count()).collect(),
+        to: bins.edges().skip(1).collect(),
+        density: count.iter().map(|&c| c as f64 / (all * width)).collect(),
+        count,
+    })
 }

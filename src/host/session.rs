@@ -286,7 +286,7 @@ impl Session {
     /// # Errors
     /// `outside-project`, `write-failed`; `internal` when plotters refuses.
     pub fn save_figure(&self, name: &str, figure: &Figure) -> Result<()> {
-        self.save(name, figure.to_svg()?.as_bytes())?;
+        self.save(name, figure.to_svg(self.monitor())?.as_bytes())?;
         let (file, at) = (name.to_string(), self.console.place());
         self.console.emit(Event::Figure { file, data: figure.data(), at });
         Ok(())

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::csv::{Field, Records};
+
 /// The largest difference of two floats from different processors, as a share of the larger one.
 pub const RELATIVE: f64 = 1e-3;
 
@@ -65,8 +67,10 @@ fn all(name: &str, old: &[u8], new: &[u8], agree: &dyn Fn(&str, &str, &str) -> b
         return Vec::new();
     }
     match (std::str::from_utf8(old), std::str::from_utf8(new)) {
-        (Ok(old), Ok(new)) if name.ends_with(".csv") => cells(&fields(old), &fields(new), agree),
-        (Ok(old), Ok(new)) => lines(old, new, agree),
+        (Ok(old), Ok(new)) => {
+            let tables = name.ends_with(".csv").then(|| records(old).zip(records(new))).flatten();
+            tables.map_or_else(|| lines(old, new, agree), |(old, new)| cells(&old, &new, agree))
+        }
         _ => {
             let at = old.iter().zip(new).take_while(|(a, b)| a == b).count();
             vec![Difference::Byte { at }]
@@ -74,22 +78,33 @@ fn all(name: &str, old: &[u8], new: &[u8], agree: &dyn Fn(&str, &str, &str) -> b
     }
 }
 
-fn cells(old: &[Vec<String>], new: &[Vec<String>], agree: &dyn Fn(&str, &str, &str) -> bool) -> Vec<Difference> {
-    let none = Vec::new();
-    let (header, other) = (old.first().unwrap_or(&none), new.first().unwrap_or(&none));
+fn cells(old: &[Vec<Field>], new: &[Vec<Field>], agree: &dyn Fn(&str, &str, &str) -> bool) -> Vec<Difference> {
+    let names = |rows: &[Vec<Field>]| -> Vec<String> {
+        rows.first().into_iter().flatten().map(|field| field.text.to_string()).collect()
+    };
+    let (header, other) = (names(old), names(new));
     if header != other {
-        return vec![Difference::Columns { old: header.clone(), new: other.clone() }];
+        return vec![Difference::Columns { old: header, new: other }];
     }
     let mut found = Vec::new();
     for (row, (a, b)) in old.iter().zip(new).enumerate().skip(1) {
         for (i, column) in header.iter().enumerate() {
-            let empty = String::new();
-            let (a, b) = (a.get(i).unwrap_or(&empty), b.get(i).unwrap_or(&empty));
-            if !agree(column, a, b) {
-                let numbers = a.parse::<f64>().ok().zip(b.parse::<f64>().ok());
+            let missing = Field { text: "".into(), quoted: false };
+            let (a, b) = (a.get(i).unwrap_or(&missing), b.get(i).unwrap_or(&missing));
+            // What is quoted is text, which is equal or not, even where it looks like a number.
+            let text = a.quoted || b.quoted;
+            if if text { a != b } else { !agree(column, &a.text, &b.text) } {
+                let numbers = a.text.parse::<f64>().ok().zip(b.text.parse::<f64>().ok()).filter(|_| !text);
                 let distance = numbers.map(|(a, b)| (b - a).abs()).filter(|distance| distance.is_finite());
-                let (column, old, new) = (column.clone(), a.clone(), b.clone());
-                found.push(Difference::Cell { row, column, old, new, distance });
+                let same = a.text == b.text;
+                let written = |f: &Field| if same && f.quoted { format!("{:?}", f.text) } else { f.text.to_string() };
+                found.push(Difference::Cell {
+                    row,
+                    column: column.clone(),
+                    old: written(a),
+                    new: written(b),
+                    distance,
+                });
             }
         }
     }
@@ -178,27 +193,13 @@ fn pieces(line: &str) -> Vec<&str> {
     found
 }
 
-/// The fields of a CSV text by RFC 4180, a quoted one without its quotes.
-fn fields(text: &str) -> Vec<Vec<String>> {
-    let (mut rows, mut row, mut field, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => field.extend(chars.next()),
-            '"' => quoted = !quoted,
-            ',' if !quoted => row.push(std::mem::take(&mut field)),
-            '\n' if !quoted => {
-                row.push(std::mem::take(&mut field));
-                rows.push(std::mem::take(&mut row));
-            }
-            c => field.push(c),
-        }
+/// The records of a CSV text; `None` when it is none.
+fn records(text: &str) -> Option<Vec<Vec<Field<'_>>>> {
+    let (mut records, mut rows, mut row) = (Records::new(text), Vec::new(), Vec::new());
+    while records.next(&mut row).ok()? {
+        rows.push(std::mem::take(&mut row));
     }
-    if !field.is_empty() || !row.is_empty() {
-        row.push(field);
-        rows.push(row);
-    }
-    rows
+    Some(rows)
 }
 
 fn shown(cell: &str) -> String {

@@ -30,7 +30,7 @@ pub fn parse(text: &str) -> Result<Vec<Value>> {
     for part in text.split(',').map(str::trim) {
         match range(part) {
             Some((from, to)) if from >= to => return Err(empty(part)),
-            Some((from, to)) if to.saturating_sub(from) > MOST => {
+            Some((from, to)) if to.saturating_sub(from).saturating_add(all.len() as i64) > MOST => {
                 return Err(Error::new(Code::OutOfRange, "the range is too long")
                     .fact("expected", format!("at most {MOST} numbers"))
                     .fact("given", part));

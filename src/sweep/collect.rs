@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::outcome::Outcome;
 use super::plan::{Plan, results_of};
 use crate::error::{Code, Error, Result};
+use crate::progress::Silent;
 use crate::report::table::{Table, Value};
 use crate::store;
 
@@ -38,7 +39,7 @@ pub fn collect(dir: &Path, plan: &Plan) -> Result<Collected> {
     }
     for name in names {
         let table = gather(dir, plan, &done, &name)?;
-        for (extension, text) in [("csv", table.to_csv()?), ("md", table.to_markdown()?)] {
+        for (extension, text) in [("csv", table.to_csv(&Silent)?), ("md", table.to_markdown(&Silent)?)] {
             let path = dir.join("tables").join(format!("{name}.{extension}"));
             store::write_atomic(&path, text.as_bytes())?;
             collected.files.push(path);
@@ -76,7 +77,7 @@ fn gather(dir: &Path, plan: &Plan, done: &[(usize, String)], name: &str) -> Resu
         if !path.exists() {
             continue;
         }
-        let table = Table::read(&path)?;
+        let table = Table::read(&path, &Silent)?;
         if columns.is_empty() {
             columns = table.columns();
         } else if columns != table.columns() {
@@ -89,7 +90,7 @@ fn gather(dir: &Path, plan: &Plan, done: &[(usize, String)], name: &str) -> Resu
     }
     let axis = |axis: &String| if columns.contains(axis) { format!("axis_{axis}") } else { axis.clone() };
     let header = plan.axes.iter().map(axis).chain(columns.iter().cloned()).collect();
-    Table::from_rows(header, rows)
+    Table::from_rows(header, rows).map_err(|error| error.fact("table", name))
 }
 
 /// A parameter as a cell of a table; an array as its JSON.

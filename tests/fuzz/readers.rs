@@ -9,7 +9,7 @@ use saerun::host::tensor_file;
 use saerun::model::load::{gguf, of_torch, safetensors, tensors::Tensors};
 use saerun::model::train::State;
 use saerun::model::{self, LoadOptions, TargetModel, files, load};
-use saerun::progress::Checkpoint;
+use saerun::progress::{Checkpoint, Silent};
 use saerun::report::table::{Table, Value};
 use saerun::report::yaml;
 use saerun::sae::format::{dictionary_learning, neel_nanda, sae_lens, sparsify};
@@ -247,20 +247,21 @@ fn tables() {
         ("x".into(), vec![Value::Float(0.5), Value::Float(-1e300)]),
         ("n".into(), vec![Value::Int(1), Value::Int(i64::MIN)]),
     ]);
-    let csv = table.and_then(|t| t.to_csv()).expect("a table");
+    let csv = table.and_then(|t| t.to_csv(&Silent)).expect("a table");
     let more = b"a,b\n1,2.5\n,x\n\"q\"\"q\",\"new\nline\"\n".to_vec();
-    fuzz("csv", 1.0, &[csv.into(), more], &|bytes| plain(Table::from_csv(bytes.to_vec())));
+    fuzz("csv", 1.0, &[csv.into(), more], &|bytes| plain(Table::from_csv(bytes, &Silent)));
 }
 
 /// What the harness has found: polars panics where a quoted field is one byte.
 #[test]
 fn quotes_without_their_other_half_are_refused() {
     for (text, line) in [("a,b\n1,2\".5\n,x\n\"", 2), ("a,b\n1,2\n\"", 3), ("a\n\"x\"y\n", 2), ("a\n\"x\n\ny\n", 2)] {
-        let error = Table::from_csv(text.into()).map(|_| ()).expect_err(text);
+        let error = Table::from_csv(text.as_bytes(), &Silent).map(|_| ()).expect_err(text);
         assert_eq!(error.code, saerun::error::Code::DamagedFile);
         assert!(error.facts[0].1.ends_with(&format!("line {line}")), "{text}: {error}");
     }
-    let table = Table::from_csv("\u{feff}\"a\",b\r\n\"x \"\"y\"\"\",\"1\n2\"\r\n\"\",\r\n".into()).expect("a table");
+    let table = Table::from_csv("\u{feff}\"a\",b\r\n\"x \"\"y\"\"\",\"1\n2\"\r\n\"\",\r\n".as_bytes(), &Silent)
+        .expect("a table");
     assert_eq!((table.columns(), table.height()), (vec!["a".to_string(), "b".to_string()], 2));
 }
 

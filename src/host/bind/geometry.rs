@@ -82,10 +82,11 @@ pub mod geometry {
     ///
     /// * `values`: an array, a Tensor of one dimension, or Neighbors (their `cos`); `()`, NaN and infinities are left
     ///   out.
-    /// * `options`: `bin_width`: 0.01; `from`, `to`: the range, by default that of the values.
+    /// * `options`: `bin_width`: 0.01; `from`, `to`: the range, by default that of the values, which then lie in one bin each.
     ///
     /// Returns a Table with a row a bin: `from`, `to`, `count`, `density` (share of all values over the width).
-    /// Errors: `out-of-range` for a width that is not above 0, `to` not above `from`, or more than a million bins.
+    /// Errors: `out-of-range` for a width that is not above 0 or finer than floats can tell apart, `to` not above `from`, or
+    /// more than a million bins.
     ///
     /// ```rhai
     /// let t = geometry::histogram([0.1, 0.3, 0.35, ()], #{ bin_width: 0.25, from: 0, to: 0.5 });

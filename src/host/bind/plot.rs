@@ -6,9 +6,11 @@ use rhai::{Array, Dynamic, Engine, Map, NativeCallContext, exported_module};
 use crate::error::Result;
 use crate::host::bind::{language, table};
 use crate::host::options::Options;
-use crate::host::raise::{At, Raised, wrong_type};
+use crate::host::raise::{At, Raised, number, wrong_type};
 use crate::host::session::session;
 use crate::host::value;
+use crate::memory;
+use crate::progress::Monitor;
 use crate::report::plot as core;
 
 /// Registers the namespace and the type.
@@ -30,6 +32,7 @@ fn plain(value: Dynamic) -> Result<Dynamic> {
         return Ok(Dynamic::from_array(array.iter().map(|item| plain(item.clone())).collect::<Result<_>>()?));
     }
     if let Some(t) = value.read_lock::<candle_core::Tensor>() {
+        memory::check("the values of the plot", 128 * t.elem_count() as u64, "draw a sample")?;
         let all = value::values(&t)?;
         let finite = |x: &f32| if x.is_finite() { Dynamic::from(f64::from(*x)) } else { Dynamic::UNIT };
         let d = t.dims().get(1).copied().filter(|d| *d > 0 && t.dims().len() == 2);
@@ -41,9 +44,84 @@ fn plain(value: Dynamic) -> Result<Dynamic> {
     Ok(if value.as_float().is_ok_and(|x| !x.is_finite()) { Dynamic::UNIT } else { value })
 }
 
-/// The options of one plot function, typed.
-fn read<T: serde::de::DeserializeOwned>(function: &'static str, options: Map) -> Result<T> {
-    Options::new(function, drawable(options)?).read()
+/// So many values are handled between two looks for a stop.
+const STRETCH: usize = 1 << 16;
+
+/// The values of a series as they are drawn; `None` for `()` and for floats that are not finite. `what` names them in errors.
+fn listed(value: &Dynamic, what: &str, monitor: &dyn Monitor) -> Result<Option<Vec<Option<f64>>>> {
+    let finite = |x: f64| x.is_finite().then_some(x);
+    if let Some(array) = value.read_lock::<Array>() {
+        memory::check("the values of the plot", 16 * array.len() as u64, "draw a sample")?;
+        let mut list = Vec::with_capacity(array.len());
+        for (i, item) in array.iter().enumerate() {
+            if i % STRETCH == 0 {
+                monitor.check()?;
+            }
+            list.push(if item.is_unit() { None } else { finite(number(item, &format!("{what}[{i}]"))?) });
+        }
+        return Ok(Some(list));
+    }
+    let Some(t) = value.read_lock::<candle_core::Tensor>() else { return Ok(None) };
+    if t.dims().len() != 1 {
+        return Err(wrong_type(what, "an array, or a Tensor of one dimension", value));
+    }
+    memory::check("the values of the plot", 24 * t.elem_count() as u64, "draw a sample")?;
+    Ok(Some(value::values(&t)?.into_iter().map(|x| finite(f64::from(x))).collect()))
+}
+
+/// Options whose series hold long lists of numbers.
+trait Series: serde::de::DeserializeOwned {
+    /// The lists of each series, and their names.
+    fn lists(&mut self) -> Vec<Vec<(&'static str, &mut Vec<Option<f64>>)>>;
+}
+
+impl Series for core::HistogramOptions {
+    fn lists(&mut self) -> Vec<Vec<(&'static str, &mut Vec<Option<f64>>)>> {
+        self.series.iter_mut().map(|one| vec![("values", &mut one.values)]).collect()
+    }
+}
+
+impl Series for core::BarOptions {
+    fn lists(&mut self) -> Vec<Vec<(&'static str, &mut Vec<Option<f64>>)>> {
+        self.series.iter_mut().map(|one| vec![("values", &mut one.values)]).collect()
+    }
+}
+
+impl Series for core::CurveOptions {
+    fn lists(&mut self) -> Vec<Vec<(&'static str, &mut Vec<Option<f64>>)>> {
+        self.series.iter_mut().map(|one| vec![("x", &mut one.x), ("y", &mut one.y)]).collect()
+    }
+}
+
+/// The options of one plot function, typed. The lists of its series go around the typing, which would take ten times their
+/// memory.
+fn read_series<T: Series>(ctx: &NativeCallContext, function: &'static str, mut options: Map) -> Result<T> {
+    let (session, mut taken) = (session(ctx), Vec::new());
+    // Copies of what a closure may share: the script keeps its own.
+    let mut series = options.remove("series").map(Dynamic::flatten);
+    if let Some(mut series) = series.as_mut().and_then(|series| series.write_lock::<Array>()) {
+        for (i, one) in series.iter_mut().enumerate() {
+            *one = one.flatten_clone();
+            let Some(mut map) = one.write_lock::<Map>() else { continue };
+            for key in ["values", "x", "y"] {
+                let Some(value) = map.get_mut(key) else { continue };
+                if let Some(list) = listed(value, &format!("series[{i}].{key}"), session.monitor())? {
+                    taken.push((i, key, list));
+                    *value = Array::new().into();
+                }
+            }
+        }
+    }
+    options.extend(series.map(|series| ("series".into(), series)));
+    let mut options: T = Options::new(function, drawable(options)?).read()?;
+    let mut lists = options.lists();
+    for (i, key, list) in taken {
+        if let Some((_, place)) = lists.get_mut(i).and_then(|one| one.iter_mut().find(|(name, _)| *name == key)) {
+            **place = list;
+        }
+    }
+    drop(lists);
+    Ok(options)
 }
 
 /// The functions of the namespace `plot`.
@@ -52,7 +130,8 @@ pub mod plot {
     /// The script type: a picture as plain data.
     pub type Figure = crate::report::plot::Figure;
 
-    /// Draws overlaid histograms: counts in bins whose edges are multiples of the bin width.
+    /// Draws overlaid histograms: counts in bins whose edges are multiples of the bin width, counted from `from` where it is
+    /// given. Without `from` and `to`, every value lies in one bin.
     ///
     /// * `options`: `series`: an array of `#{ name, values }`, `values` an array or a Tensor, `()` and NaN left out
     ///   (required); `bin_width` (default: about 60 bins), `from`, `to` (default: the range of the values);
@@ -60,7 +139,8 @@ pub mod plot {
     ///   `width`: 720 pixels, `height`: 440 pixels.
     ///
     /// Returns a Figure.
-    /// Errors: `out-of-range` for no series, a bin width that is not positive, or more than 10000 bins.
+    /// Errors: `out-of-range` for no series, a bin width that is not positive or finer than floats can tell apart, `to` not
+    /// above `from`, or more than 10000 bins.
     ///
     /// ```rhai
     /// let f = plot::histogram(#{ series: [#{ name: "baseline", values: [0.1, 0.3, 0.31] }], bin_width: 0.1,
@@ -69,7 +149,7 @@ pub mod plot {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn histogram(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
-        read("plot::histogram", options).and_then(|options| core::histogram(&options)).at(&ctx)
+        read_series(&ctx, "plot::histogram", options).and_then(|options| core::histogram(&options)).at(&ctx)
     }
 
     /// Draws lines through points, in their order; a missing value breaks the line.
@@ -87,7 +167,7 @@ pub mod plot {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn line(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
-        read("plot::line", options).and_then(|options| core::line(&options)).at(&ctx)
+        read_series(&ctx, "plot::line", options).and_then(|options| core::line(&options)).at(&ctx)
     }
 
     /// Draws points, each series with its own color and marker.
@@ -105,7 +185,7 @@ pub mod plot {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn scatter(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
-        read("plot::scatter", options).and_then(|options| core::scatter(&options)).at(&ctx)
+        read_series(&ctx, "plot::scatter", options).and_then(|options| core::scatter(&options)).at(&ctx)
     }
 
     /// Draws groups of bars from zero.
@@ -123,7 +203,7 @@ pub mod plot {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn bar(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
-        read("plot::bar", options).and_then(|options| core::bar(&options)).at(&ctx)
+        read_series(&ctx, "plot::bar", options).and_then(|options| core::bar(&options)).at(&ctx)
     }
 
     /// Draws a matrix as colored cells, its first row on top, with a color scale.
@@ -141,7 +221,8 @@ pub mod plot {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn heatmap(ctx: NativeCallContext, options: Map) -> Raised<Figure> {
-        read("plot::heatmap", options).and_then(|options| core::heatmap(&options)).at(&ctx)
+        let options = drawable(options).and_then(|options| Options::new("plot::heatmap", options).read()).at(&ctx)?;
+        core::heatmap(&options).at(&ctx)
     }
 
     /// Puts several figures into one.
@@ -149,7 +230,7 @@ pub mod plot {
     /// * `rows`: an array of arrays of Figures, row by row.
     ///
     /// Returns a Figure.
-    /// Errors: `wrong-type` for what is no Figure, `out-of-range` when there is none.
+    /// Errors: `wrong-type` for what is no Figure, `out-of-range` when there is none, or they are too many or too large.
     ///
     /// ```rhai
     /// let f = plot::heatmap(#{ values: tensor::eye(3), width: 300, height: 200 });
@@ -200,7 +281,7 @@ pub mod plot {
         options.finish().at(&ctx)?;
         let (session, name) = (session(&ctx), table::stem(name, ".svg"));
         if png == Some(true) {
-            session.save(&format!("{name}.png"), &figure.to_png().at(&ctx)?).at(&ctx)?;
+            session.save(&format!("{name}.png"), &figure.to_png(session.monitor()).at(&ctx)?).at(&ctx)?;
         }
         session.save_figure(&format!("{name}.svg"), figure).at(&ctx)
     }

@@ -11,6 +11,8 @@ use crate::host::options::Options;
 use crate::host::raise::{At, Raised, wrong_type};
 use crate::host::session::session;
 use crate::host::value;
+use crate::memory;
+use crate::progress::Monitor;
 use crate::report::table::{Table as Core, Value};
 
 /// Registers the namespace and the type.
@@ -73,12 +75,23 @@ pub(super) fn to_names(names: &Dynamic, what: &str) -> Result<Vec<String>> {
     }
 }
 
+/// Calls `f` with each row as a script map.
+pub(super) fn each_map(table: &Core, monitor: &dyn Monitor, mut f: impl FnMut(Map) -> Result<()>) -> Result<()> {
+    let names: Vec<rhai::Identifier> = table.columns().iter().map(|name| name.as_str().into()).collect();
+    table.each_row(monitor, |row| f(names.iter().cloned().zip(row.into_iter().map(from_cell)).collect()))
+}
+
 /// The rows as script maps.
-pub(super) fn to_maps(table: &Core) -> Result<Vec<Map>> {
-    let names = table.columns();
-    let map =
-        |row: Vec<Value>| names.iter().map(|name| name.as_str().into()).zip(row.into_iter().map(from_cell)).collect();
-    Ok(table.rows()?.into_iter().map(map).collect())
+fn to_maps(table: &Core, monitor: &dyn Monitor) -> Result<Array> {
+    // About what a map takes, and each of its entries.
+    let bytes = (table.height() as u64).saturating_mul(64 + 96 * table.columns().len() as u64);
+    memory::check("the rows as maps", bytes, "take one column by `column`, or fewer rows by `head`")?;
+    let mut maps = Array::with_capacity(table.height());
+    each_map(table, monitor, |map| {
+        maps.push(Dynamic::from_map(map));
+        Ok(())
+    })?;
+    Ok(maps)
 }
 
 /// The option `tolerance` of a table: by how much its columns may differ.
@@ -152,12 +165,16 @@ pub mod table {
         Table::from_columns(columns).at(&ctx)
     }
 
-    /// Reads a table from a file of the project: CSV (a header, commas, empty fields as `()`) or parquet.
+    /// Reads a table from a file of the project: CSV (UTF-8, a header, commas) or parquet.
+    ///
+    /// A column of a CSV file is of bools, ints or floats when all of its fields are, and of strings otherwise. A field in
+    /// quotes is a string whatever it looks like, and an empty one without quotes is `()`.
     ///
     /// * `path`: a `.csv` file, or a `.parquet` file where the program was built with the feature `parquet`.
     ///
     /// Returns a Table.
-    /// Errors: `missing-file`, `damaged-file`, `unsupported` for parquet without the feature, `outside-project`.
+    /// Errors: `missing-file`; `damaged-file`, also for a folder and for text that is not UTF-8; `out-of-range` for a number
+    /// beyond 64 bits; `unsupported` for parquet without the feature; `outside-project`.
     ///
     /// ```rhai
     /// let code = "";
@@ -168,7 +185,7 @@ pub mod table {
     pub fn read(ctx: NativeCallContext, path: &str) -> Raised<Table> {
         let session = session(&ctx);
         let full = session.readable(path).at(&ctx)?;
-        let table = Table::read(&full).at(&ctx)?;
+        let table = Table::read(&full, session.monitor()).at(&ctx)?;
         session.record_file(path, &full).at(&ctx)?;
         Ok(table)
     }
@@ -225,7 +242,7 @@ pub mod table {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn rows(ctx: NativeCallContext, table: &mut Table) -> Raised<Array> {
-        Ok(to_maps(table).at(&ctx)?.into_iter().map(Dynamic::from_map).collect())
+        to_maps(table, session(&ctx).monitor()).at(&ctx)
     }
 
     /// Gives JSON text: an array of objects, one a row.
@@ -239,10 +256,10 @@ pub mod table {
     /// ```
     #[rhai_fn(name = "to_json", global, pure, return_raw)]
     pub fn table_to_json(ctx: NativeCallContext, table: &mut Table) -> Raised<String> {
-        table.to_json().map(|json| json.to_string()).at(&ctx)
+        table.to_json(session(&ctx).monitor()).map(|json| json.to_string()).at(&ctx)
     }
 
-    /// Gives a Markdown table, floats at four significant digits.
+    /// Gives a Markdown table, floats at four significant digits, and text with Markdown's marks escaped.
     ///
     /// * `table`: a Table.
     ///
@@ -253,7 +270,7 @@ pub mod table {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn to_markdown(ctx: NativeCallContext, table: &mut Table) -> Raised<String> {
-        table.to_markdown().at(&ctx)
+        table.to_markdown(session(&ctx).monitor()).at(&ctx)
     }
 
     /// Writes the table into the results of this script: `name.csv` at full precision and `name.md` for reading.
@@ -269,8 +286,8 @@ pub mod table {
     #[rhai_fn(global, pure, return_raw)]
     pub fn save(ctx: NativeCallContext, table: &mut Table, name: &str) -> Raised<()> {
         let (session, name) = (session(&ctx), stem(name, ".csv"));
-        session.save(&format!("{name}.csv"), table.to_csv().at(&ctx)?.as_bytes()).at(&ctx)?;
-        session.save(&format!("{name}.md"), table.to_markdown().at(&ctx)?.as_bytes()).at(&ctx)
+        session.save(&format!("{name}.csv"), table.to_csv(session.monitor()).at(&ctx)?.as_bytes()).at(&ctx)?;
+        session.save(&format!("{name}.md"), table.to_markdown(session.monitor()).at(&ctx)?.as_bytes()).at(&ctx)
     }
 
     /// Writes the table into the results of this script, with options.
@@ -297,8 +314,8 @@ pub mod table {
         if parquet == Some(true) {
             session.save(&format!("{name}.parquet"), &table.to_parquet().at(&ctx)?).at(&ctx)?;
         }
-        session.save(&format!("{name}.csv"), table.to_csv().at(&ctx)?.as_bytes()).at(&ctx)?;
+        session.save(&format!("{name}.csv"), table.to_csv(session.monitor()).at(&ctx)?.as_bytes()).at(&ctx)?;
         session.results().declare_tolerance(&format!("{name}.csv"), tolerance);
-        session.save(&format!("{name}.md"), table.to_markdown().at(&ctx)?.as_bytes()).at(&ctx)
+        session.save(&format!("{name}.md"), table.to_markdown(session.monitor()).at(&ctx)?.as_bytes()).at(&ctx)
     }
 }

@@ -4,10 +4,11 @@ use rhai::plugin::*;
 use rhai::{Dynamic, FnPtr, INT, Map, Module, NativeCallContext, exported_module};
 
 use crate::error::Result;
-use crate::host::bind::table::{to_cells, to_maps, to_names};
+use crate::host::bind::table::{each_map, to_cells, to_names};
 use crate::host::callback::Callback;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count};
+use crate::host::session::session;
 use crate::report::table::{Aggregate, Join, Table as Core};
 
 /// The module, to be combined with that of `table`.
@@ -67,12 +68,14 @@ mod query {
     #[rhai_fn(global, pure, return_raw)]
     pub fn filter(ctx: NativeCallContext, table: &mut Table, keep: FnPtr) -> Raised<Table> {
         let keep = Callback::new(&ctx, keep);
-        let rows = to_maps(table).at(&ctx)?;
-        let mask = rows.into_iter().map(|row| keep.call::<bool>((row,))).collect::<Result<Vec<_>>>().at(&ctx)?;
+        let mut mask = Vec::with_capacity(table.height());
+        let look = |row| keep.call::<bool>((row,)).map(|wanted| mask.push(wanted));
+        each_map(table, session(&ctx).monitor(), look).at(&ctx)?;
         table.filter(&mask).at(&ctx)
     }
 
-    /// Puts the rows in ascending order of a column; equal rows keep their order, `()` comes last.
+    /// Puts the rows in ascending order of a column; equal rows keep their order, NaN comes after the other
+    /// numbers, `()` last.
     ///
     /// * `name`: the column.
     ///
@@ -84,10 +87,11 @@ mod query {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn sort(ctx: NativeCallContext, table: &mut Table, name: &str) -> Raised<Table> {
-        table.sort(name, false).at(&ctx)
+        table.sort(name, false, session(&ctx).monitor()).at(&ctx)
     }
 
-    /// Puts the rows in the order of a column; equal rows keep their order, `()` comes last either way.
+    /// Puts the rows in the order of a column; equal rows keep their order, `()` comes last either way, and
+    /// NaN counts as larger than all numbers.
     ///
     /// * `name`: the column.
     /// * `options`: `descending`: a bool, false by default.
@@ -104,7 +108,7 @@ mod query {
         let mut options = Options::new("Table.sort", options);
         let descending = options.take_native::<bool>("descending").at(&ctx)?;
         options.finish().at(&ctx)?;
-        table.sort(name, descending.unwrap_or(false)).at(&ctx)
+        table.sort(name, descending.unwrap_or(false), session(&ctx).monitor()).at(&ctx)
     }
 
     /// Keeps the first rows.
@@ -139,13 +143,15 @@ mod query {
         table.with_column(name, &to_cells(&values, "values").at(&ctx)?).at(&ctx)
     }
 
-    /// Joins the rows of two tables that agree in some columns, in the order of the first table.
+    /// Joins the rows of two tables that agree in some columns, in the order of the first table. Numbers agree by value, an
+    /// int with a float too, and NaN with NaN; `()` agrees with nothing.
     ///
     /// * `other`: the second table; those of its columns whose name is taken get the suffix `_right`.
-    /// * `on`: an array of column names that both have, or one name; `()` agrees with nothing.
+    /// * `on`: an array of column names that both have, or one name.
     ///
     /// Returns a Table with the rows that have a partner.
-    /// Errors: `unknown-name`.
+    /// Errors: `unknown-name`; `wrong-type` for a column of two types that never agree, such as int and string; `too-large`
+    /// for more rows than memory holds.
     ///
     /// ```rhai
     /// let scores = table::from_rows(["seed", "score"], [[0, 0.8], [1, 0.9]]);
@@ -154,17 +160,19 @@ mod query {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn join(ctx: NativeCallContext, table: &mut Table, other: Table, on: Dynamic) -> Raised<Table> {
-        table.join(&other, &to_names(&on, "on").at(&ctx)?, Join::Inner).at(&ctx)
+        table.join(&other, &to_names(&on, "on").at(&ctx)?, Join::Inner, session(&ctx).monitor()).at(&ctx)
     }
 
-    /// Joins the rows of two tables, and says what becomes of rows without a partner.
+    /// Joins the rows of two tables, and says what becomes of rows without a partner. Numbers agree by value, an int with a
+    /// float too, and NaN with NaN; `()` agrees with nothing.
     ///
     /// * `other`: the second table; those of its columns whose name is taken get the suffix `_right`.
-    /// * `on`: an array of column names that both have, or one name; `()` agrees with nothing.
+    /// * `on`: an array of column names that both have, or one name.
     /// * `options`: `how`: `"inner"` (default) leaves such rows out, `"left"` keeps those of the first table.
     ///
     /// Returns a Table.
-    /// Errors: `unknown-name`.
+    /// Errors: `unknown-name`; `wrong-type` for a column of two types that never agree, such as int and string; `too-large`
+    /// for more rows than memory holds.
     ///
     /// ```rhai
     /// let scores = table::from_rows(["seed", "score"], [[0, 0.8], [1, 0.9]]);
@@ -183,7 +191,7 @@ mod query {
         let how = options.take_native::<rhai::ImmutableString>("how").at(&ctx)?;
         options.finish().at(&ctx)?;
         let how = Join::parse(how.as_deref().unwrap_or("inner")).at(&ctx)?;
-        table.join(&other, &to_names(&on, "on").at(&ctx)?, how).at(&ctx)
+        table.join(&other, &to_names(&on, "on").at(&ctx)?, how, session(&ctx).monitor()).at(&ctx)
     }
 
     /// Puts the rows of another table under those of this one.
@@ -199,17 +207,19 @@ mod query {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn concat(ctx: NativeCallContext, table: &mut Table, other: Table) -> Raised<Table> {
-        table.concat(&other).at(&ctx)
+        table.concat(&other, session(&ctx).monitor()).at(&ctx)
     }
 
-    /// Gives one row for each group of rows that agree in some columns, in ascending order of these columns.
+    /// Gives one row for each group of rows that agree in some columns, in ascending order of these columns. Every NaN is
+    /// in one group, and so are 0.0 and -0.0.
     ///
     /// * `names`: an array of column names, or one name.
     /// * `aggregates`: a map from column to `"mean"`, `"sum"`, `"min"`, `"max"`, `"count"` or `"sd"` (n - 1), or to an
     ///   array of these, whose columns are then named `score_mean`, `score_sd`.
     ///
-    /// Returns a Table; `()` is left out of every aggregate, and an undefined one is `()`.
-    /// Errors: `unknown-name` for a column or an aggregate, `wrong-type` for the mean of what is no number.
+    /// Returns a Table; `()` is left out of every aggregate, NaN of `min` and `max`, and an undefined one is `()`.
+    /// Errors: `unknown-name` for a column or an aggregate, `wrong-type` for the mean of what is no number, `out-of-range`
+    /// for a sum of ints that overflows.
     ///
     /// ```rhai
     /// let t = table::from_rows(["reg", "score"], [["b", 0.5], ["a", 0.25], ["b", 1.5]]);
@@ -218,10 +228,11 @@ mod query {
     #[rhai_fn(global, pure, return_raw)]
     pub fn group_by(ctx: NativeCallContext, table: &mut Table, names: Dynamic, aggregates: Map) -> Raised<Table> {
         let aggregates = to_aggregates(table, &aggregates).at(&ctx)?;
-        table.group_by(&to_names(&names, "names").at(&ctx)?, &aggregates).at(&ctx)
+        table.group_by(&to_names(&names, "names").at(&ctx)?, &aggregates, session(&ctx).monitor()).at(&ctx)
     }
 
-    /// Sums up each column: type, count, missing values, and for numbers mean, sd, least, quartiles, largest.
+    /// Sums up each column: type, count, missing values, and for numbers mean, sd, least, quartiles, largest, as floats. NaN
+    /// is left out of the least, the quartiles and the largest.
     ///
     /// Returns a Table with one row a column.
     ///
@@ -230,6 +241,6 @@ mod query {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn describe(ctx: NativeCallContext, table: &mut Table) -> Raised<Table> {
-        table.describe().at(&ctx)
+        table.describe(session(&ctx).monitor()).at(&ctx)
     }
 }

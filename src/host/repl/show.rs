@@ -6,6 +6,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::error::Result;
 use crate::host::Session;
+use crate::progress::Silent;
 use crate::report::plot::Figure;
 use crate::report::table::{Table, Value};
 
@@ -61,7 +62,7 @@ impl Shower<'_> {
     fn figure(&self, figure: &Figure) -> Result<String> {
         let dir = self.session.results().dir();
         let name = (1..).map(|n| format!("figure-{n}.svg")).find(|name| !dir.join(name).exists()).unwrap_or_default();
-        self.session.save(&name, figure.to_svg()?.as_bytes())?;
+        self.session.save(&name, figure.to_svg(self.session.monitor())?.as_bytes())?;
         let path = dir.join(&name);
         let path = path.strip_prefix(self.session.root()).unwrap_or(&path).to_string_lossy().replace('\\', "/");
         Ok(format!("{}: {path}", figure.summary()))
@@ -91,7 +92,7 @@ fn cell(value: &Dynamic) -> Option<Value> {
 
 /// The first rows of a table.
 fn table_text(table: &Table) -> Result<String> {
-    let mut text = table.head(ROWS).to_markdown()?.trim_end().to_string();
+    let mut text = table.head(ROWS).to_markdown(&Silent)?.trim_end().to_string();
     if table.height() > ROWS {
         text += &format!("\n... {} more rows", table.height() - ROWS);
     }

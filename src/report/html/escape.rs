@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::report::characters::legible;
+
 /// The text, safe between tags and inside quotes. Characters that HTML forbids become the replacement character.
 pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + text.len() / 8);
-    for c in text.chars() {
+    for c in legible(text).chars() {
         match c {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
@@ -13,16 +15,10 @@ pub(super) fn escape(text: &str) -> String {
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
             '\r' => {}
-            c if (c.is_control() && c != '\n' && c != '\t') || is_noncharacter(c) => safe.push('\u{fffd}'),
             c => safe.push(c),
         }
     }
     safe
-}
-
-fn is_noncharacter(c: char) -> bool {
-    let code = c as u32;
-    code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code)
 }
 
 /// The ids of a page.

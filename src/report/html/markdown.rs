@@ -1,8 +1,11 @@
 //! Prose: Markdown without HTML in it.
 
+use std::borrow::Cow;
+
 use pulldown_cmark::{CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, html};
 
 use super::escape::Ids;
+use crate::report::characters::legible;
 
 /// Prose as HTML, and its headings: id and text.
 #[derive(Debug, Default)]
@@ -52,7 +55,7 @@ pub(super) fn render(markdown: &str, level: usize, take_title: bool, ids: &mut I
 /// HTML becomes text, a picture becomes a link to it (the page loads nothing), and a link leads to the web or to a file nearby.
 fn harmless(event: Event<'_>) -> Event<'_> {
     match event {
-        Event::Html(text) | Event::InlineHtml(text) => Event::Text(text),
+        Event::Html(text) | Event::InlineHtml(text) => Event::Text(clean(text)),
         Event::Start(Tag::HtmlBlock) => Event::Start(Tag::Paragraph),
         Event::End(TagEnd::HtmlBlock) => Event::End(TagEnd::Paragraph),
         Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => Event::Start(link(dest_url)),
@@ -68,10 +71,12 @@ fn link(url: CowStr<'_>) -> Tag<'_> {
     Tag::Link { link_type: LinkType::Inline, dest_url, title: "".into(), id: "".into() }
 }
 
-/// Without the control characters that HTML forbids.
+/// Without the characters that HTML forbids.
 fn clean(text: CowStr<'_>) -> CowStr<'_> {
-    let bad = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if text.contains(bad) { text.replace(bad, "\u{fffd}").into() } else { text }
+    match legible(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(text) => text.into(),
+    }
 }
 
 /// Whether a link is of a harmless scheme or of none.

@@ -1,10 +1,12 @@
 //! Tables: from CSV, with numbers rounded for reading and exact on hover; sortable where scripts are allowed.
 
 use super::escape::escape;
+use crate::report::csv::Records;
 use crate::report::number::rounded;
 
-/// So many rows are shown; the file has the rest.
+/// So many rows and columns are shown; the file has the rest.
 const ROWS: usize = 200;
+const COLUMNS: usize = 500;
 
 /// A table as text.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,6 +19,8 @@ pub struct Grid {
     pub total: usize,
     /// Whether each column holds numbers, which stand to the right and are rounded.
     pub numeric: Vec<bool>,
+    /// Whether numbers are rounded already, with the digits that tell them apart.
+    pub as_given: bool,
 }
 
 impl Grid {
@@ -27,59 +31,29 @@ impl Grid {
             cells.peek().is_some() && cells.all(|cell| cell.parse::<f64>().is_ok())
         };
         let numeric = (0..columns.len()).map(is_number).collect();
-        Grid { total: rows.len() + omitted, columns, rows, numeric }
+        Grid { total: rows.len() + omitted, columns, rows, numeric, as_given: true }
     }
 
-    /// The table in a CSV file by RFC 4180, the first row its header.
+    /// The table in a CSV file, the first row its header; what follows a row that is none is left out.
     pub fn from_csv(text: &str) -> Grid {
+        let (mut records, mut fields) = (Records::new(text), Vec::new());
         let mut grid = Grid::default();
-        let mut quoted: Vec<bool> = Vec::new();
-        let mut header = true;
-        each_record(text, |record| {
-            if std::mem::take(&mut header) {
-                grid.columns = record.into_iter().map(|(cell, _)| cell).collect();
-                quoted = vec![false; grid.columns.len()];
-                return;
-            }
+        if let Ok(true) = records.next(&mut fields) {
+            grid.columns = fields.drain(..).map(|field| field.text.into_owned()).collect();
+        }
+        let mut quoted = vec![false; grid.columns.len()];
+        while let Ok(true) = records.next(&mut fields) {
             grid.total += 1;
             if grid.rows.len() < ROWS {
-                quoted.iter_mut().zip(&record).for_each(|(any, (_, is))| *any |= is);
-                grid.rows.push(record.into_iter().map(|(cell, _)| cell).collect());
+                quoted.iter_mut().zip(&fields).for_each(|(any, field)| *any |= field.quoted);
+                grid.rows.push(fields.drain(..).map(|field| field.text.into_owned()).collect());
             }
-        });
+        }
         let shown = grid.rows.len();
         let grid = Grid { total: grid.total, ..Grid::new(grid.columns, grid.rows, grid.total - shown) };
         // A number in quotes is a text that looks like one.
         let numeric = grid.numeric.iter().zip(quoted).map(|(numeric, quoted)| *numeric && !quoted).collect();
-        Grid { numeric, ..grid }
-    }
-}
-
-/// Calls `f` with the cells of every record, and whether each was quoted.
-fn each_record(text: &str, mut f: impl FnMut(Vec<(String, bool)>)) {
-    let mut record = Vec::new();
-    let mut cell = String::new();
-    let (mut inside, mut was_quoted) = (false, false);
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '"' if inside && rest.peek() == Some(&'"') => {
-                cell.push('"');
-                rest.next();
-            }
-            '"' => (inside, was_quoted) = (!inside, true),
-            ',' if !inside => record.push((std::mem::take(&mut cell), std::mem::take(&mut was_quoted))),
-            '\n' if !inside => {
-                record.push((std::mem::take(&mut cell), std::mem::take(&mut was_quoted)));
-                f(std::mem::take(&mut record));
-            }
-            '\r' if !inside => {}
-            c => cell.push(c),
-        }
-    }
-    if !record.is_empty() || !cell.is_empty() {
-        record.push((cell, was_quoted));
-        f(record);
+        Grid { numeric, as_given: false, ..grid }
     }
 }
 
@@ -96,16 +70,17 @@ pub(super) fn render(grid: &Grid, name: &str, caption: &str) -> String {
         html += &format!("<caption>{caption}</caption>");
     }
     html += "<thead><tr>";
-    for (c, column) in grid.columns.iter().enumerate() {
+    for (c, column) in grid.columns.iter().enumerate().take(COLUMNS) {
         let class = if numeric(c) { " class=\"r\"" } else { "" };
         html += &format!("<th scope=\"col\"{class}>{}</th>", escape(column));
     }
     html += "</tr></thead>\n<tbody>\n";
     for row in grid.rows.iter().take(ROWS) {
         html += "<tr>";
-        for (c, cell) in row.iter().enumerate().take(grid.columns.len()) {
+        for (c, cell) in row.iter().enumerate().take(grid.columns.len().min(COLUMNS)) {
             html += &match c {
                 0 if heads => format!("<th scope=\"row\">{}</th>", escape(cell)),
+                _ if numeric(c) && grid.as_given => format!("<td class=\"r\">{}</td>", escape(cell)),
                 _ if numeric(c) => number(cell),
                 _ => format!("<td>{}</td>", escape(cell)),
             };
@@ -128,8 +103,12 @@ fn number(cell: &str) -> String {
     }
 }
 
-/// Says how many rows are not shown.
+/// Says how many rows and columns are not shown.
 pub(super) fn rest(grid: &Grid) -> String {
-    let shown = grid.rows.len().min(ROWS);
-    if shown < grid.total { format!("the first {shown} of {} rows", grid.total) } else { String::new() }
+    let part = |given: usize, total: usize, what: &str| {
+        if given < total { Some(format!("the first {given} of {total} {what}")) } else { None }
+    };
+    let rows = part(grid.rows.len().min(ROWS), grid.total, "rows");
+    let columns = part(grid.columns.len().min(COLUMNS), grid.columns.len(), "columns");
+    rows.into_iter().chain(columns).collect::<Vec<_>>().join(", ")
 }

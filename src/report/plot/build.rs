@@ -1,52 +1,50 @@
 //! From options to a chart: checks, bins, and what the chart says in words.
 
-use super::axis::round_step;
+use super::tick::round_step;
 use super::{
     BarOptions, Chart, CurveOptions, CurveSeries, Figure, Frame, HeatmapOptions, HistogramOptions, Marks, ValueSeries,
 };
+use crate::bins::{Bins, Wanted};
 use crate::error::{Code, Error, Result};
 use crate::report::number::rounded;
 
 /// A file of more marks than this helps nobody.
 const MOST_MARKS: usize = 50_000;
 
-/// Overlaid histograms: counts in bins whose edges are multiples of the bin width.
+/// Bins of a histogram, and those of all of its series.
+const MOST_BINS: usize = 10_000;
+const MOST_STEPS: usize = 1_000_000;
+
+/// Series and labelled lines, of which a reader tells a few apart.
+const MOST_SERIES: usize = 1_000;
+const MOST_LINES: usize = 500;
+
+/// Overlaid histograms: counts in bins whose edges are multiples of the bin width, counted from `from` where it is given. Without
+/// `from` and `to`, every value lies in one bin.
 ///
 /// # Errors
-/// `out-of-range` for no series, a bin width that is not positive, or bins without end.
+/// `out-of-range` for no series, a bin width that is not positive or too fine, ends that are not in order, or too many bins.
 pub fn histogram(options: &HistogramOptions) -> Result<Figure> {
     let mut frame = checked(options.frame(), options.series.len())?;
     let all = || options.series.iter().flat_map(|s| present(&s.values));
-    let least = all().fold(f64::INFINITY, f64::min);
-    let largest = all().fold(f64::NEG_INFINITY, f64::max);
-    let (least, largest) = if least <= largest { (least, largest) } else { (0.0, 1.0) };
-    let (lo, hi) = (options.from.unwrap_or(least), options.to.unwrap_or(largest));
-    let bin_width = match options.bin_width {
-        Some(width) if width > 0.0 && width.is_finite() => width,
-        Some(width) => return Err(out_of_range("bin_width", "above 0", width)),
-        None if hi > lo => round_step((hi - lo) / 60.0),
-        None => round_step(lo.abs().max(1.0) / 60.0),
-    };
-    let first = options.from.map_or((lo / bin_width + 1e-9).floor(), |from| from / bin_width);
-    let bins = ((hi / bin_width - first) - 1e-9).ceil().max(1.0);
-    if !(lo <= hi && bins <= 10_000.0) {
-        return Err(out_of_range("the number of bins", "1 to 10000", bins).help("choose a larger `bin_width`"));
-    }
-    let from = first * bin_width;
-    let count = |series: &ValueSeries| {
-        let mut counts = vec![0u64; bins as usize];
-        for x in present(&series.values).filter(|x| (from..=hi).contains(x)) {
-            // A value on an edge belongs to the bin on its right, the last one to the last bin.
-            let bin = (x / bin_width - first + 1e-9).floor() as usize;
-            counts[bin.min(bins as usize - 1)] += 1;
-        }
-        (series.name.clone(), counts, value_summary(&series.values))
-    };
+    let range = all().next().map(|first| all().fold((first, first), |(lo, hi), x| (lo.min(x), hi.max(x))));
+    let range = range.or((options.from.is_none() || options.to.is_none()).then_some((0.0, 1.0)));
+    let (lo, hi) = range.unwrap_or((0.0, 1.0));
+    let (lo, hi) = (options.from.unwrap_or(lo), options.to.unwrap_or(hi));
+    let width = options.bin_width.unwrap_or_else(|| {
+        // No finer than floats of this size can tell apart.
+        let least = round_step(1e-14 * lo.abs().max(hi.abs()));
+        if hi > lo { round_step(hi / 60.0 - lo / 60.0).max(least) } else { round_step(lo.abs().max(1.0) / 60.0) }
+    });
+    let (from, to) = (options.from, options.to);
+    let bins = Bins::new(&Wanted { width, from, to, range, closed: true, most: MOST_BINS })?;
+    most(bins.count().saturating_mul(options.series.len()), MOST_STEPS)?;
+    let count = |s: &ValueSeries| (s.name.clone(), bins.counts(present(&s.values)), value_summary(&s.values));
+    let series = options.series.iter().map(count).collect();
     if frame.y_label.is_empty() {
         frame.y_label = "count".to_string();
     }
-    let marks = Marks::Steps { from, bin_width, series: options.series.iter().map(count).collect() };
-    Ok(Figure::Chart(Chart { frame, marks }))
+    Ok(Figure::Chart(Chart { frame, marks: Marks::Steps { bins, series } }))
 }
 
 /// Points joined by lines, in their order.
@@ -70,7 +68,7 @@ fn curves(options: &CurveOptions) -> Result<Frame> {
     for series in &options.series {
         same_length(&format!("`x` and `y` of series `{}`", series.name), series.x.len(), series.y.len())?;
     }
-    most(options.series.iter().map(|s| s.x.len()).sum())?;
+    most(options.series.iter().map(|s| s.x.len()).sum(), MOST_MARKS)?;
     Ok(frame)
 }
 
@@ -87,7 +85,7 @@ pub fn bar(options: &BarOptions) -> Result<Figure> {
     if frame.log_x || !frame.lines.is_empty() {
         return Err(Error::new(Code::OutOfRange, "a bar chart has no numeric x axis for `log_x` or `lines`"));
     }
-    most(groups * options.series.len())?;
+    most(groups.saturating_mul(options.series.len()), MOST_MARKS)?;
     let labels =
         if options.labels.is_empty() { (0..groups).map(|i| i.to_string()).collect() } else { options.labels.clone() };
     same_length("`labels`", groups, labels.len())?;
@@ -101,14 +99,14 @@ pub fn bar(options: &BarOptions) -> Result<Figure> {
 pub fn heatmap(options: &HeatmapOptions) -> Result<Figure> {
     let values = options.values.clone();
     let width = values.first().map_or(0, Vec::len);
-    let frame = checked(options.frame(), width)?;
+    let frame = checked(options.frame(), width.min(1))?;
     for (i, row) in values.iter().enumerate() {
         same_length(&format!("row {i} of `values`"), width, row.len())?;
     }
     if frame.log_x || frame.log_y || !frame.lines.is_empty() {
         return Err(Error::new(Code::OutOfRange, "a heatmap has no numeric axes for `log_x`, `log_y` or `lines`"));
     }
-    most(width * values.len())?;
+    most(width.saturating_mul(values.len()), MOST_MARKS)?;
     for (name, labels, n) in [("`x_labels`", &options.x_labels, width), ("`y_labels`", &options.y_labels, values.len())]
     {
         if !labels.is_empty() {
@@ -179,7 +177,7 @@ pub(super) fn present(values: &[Option<f64>]) -> impl Iterator<Item = f64> + '_ 
 
 fn value_summary(values: &[Option<f64>]) -> String {
     let mut all: Vec<f64> = present(values).collect();
-    all.sort_by(f64::total_cmp);
+    all.sort_unstable_by(f64::total_cmp);
     match (all.first(), all.last()) {
         (Some(least), Some(largest)) => format!(
             "{} values from {} to {}, median {}",
@@ -201,17 +199,22 @@ fn checked(frame: Frame, series: usize) -> Result<Frame> {
             return Err(out_of_range(name, &format!("{} to {}", range.start(), range.end()), f64::from(given)));
         }
     }
+    for (name, given, most) in [("series", series, MOST_SERIES), ("lines", frame.lines.len(), MOST_LINES)] {
+        if given > most {
+            return Err(out_of_range(&format!("the number of {name}"), &format!("at most {most}"), given as f64));
+        }
+    }
     match frame.lines.iter().find(|line| !line.at.is_finite()) {
         Some(line) => Err(out_of_range("at", "a finite number", line.at)),
         None => Ok(frame),
     }
 }
 
-fn most(marks: usize) -> Result<()> {
-    if marks <= MOST_MARKS {
+fn most(marks: usize, most: usize) -> Result<()> {
+    if marks <= most {
         return Ok(());
     }
-    Err(out_of_range("the number of marks", &format!("at most {MOST_MARKS}"), marks as f64)
+    Err(out_of_range("the number of marks", &format!("at most {most}"), marks as f64)
         .help("draw a sample, or a histogram"))
 }
 

@@ -7,6 +7,8 @@ use plotters::style::{
 };
 
 use crate::error::{Code, Error, Result};
+use crate::progress::Monitor;
+use crate::report::characters::{legible, on_one_line};
 
 /// The backend has whole coordinates only; ten of them make a pixel.
 const SCALE: f64 = 10.0;
@@ -57,42 +59,50 @@ impl Font {
     }
 }
 
+/// Every stroke looks for a stop first.
 pub(super) struct Canvas<'a> {
     backend: SVGBackend<'a>,
+    monitor: &'a dyn Monitor,
 }
 
 impl<'a> Canvas<'a> {
     /// An empty white sheet of this many pixels, written to `text`.
-    pub(super) fn new(text: &'a mut String, width: u32, height: u32) -> Result<Canvas<'a>> {
+    pub(super) fn new(text: &'a mut String, width: u32, height: u32, monitor: &'a dyn Monitor) -> Result<Canvas<'a>> {
         let scale = SCALE as u32;
-        let mut canvas = Canvas { backend: SVGBackend::with_string(text, (width * scale, height * scale)) };
+        let backend = SVGBackend::with_string(text, (width * scale, height * scale));
+        let mut canvas = Canvas { backend, monitor };
         canvas.rect(0.0, 0.0, f64::from(width), f64::from(height), super::theme::PAPER)?;
         Ok(canvas)
     }
 
     pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), pen: Pen) -> Result<()> {
+        self.monitor.check()?;
         self.backend.draw_line(at(from), at(to), &pen.style()).map_err(foreign)
     }
 
     /// A polyline.
     pub(super) fn path(&mut self, points: &[(f64, f64)], pen: Pen) -> Result<()> {
+        self.monitor.check()?;
         self.backend.draw_path(points.iter().map(|p| at(*p)), &pen.style()).map_err(foreign)
     }
 
     /// A filled polygon; `alpha` of 1 is opaque.
     pub(super) fn polygon(&mut self, points: &[(f64, f64)], color: RGBColor, alpha: f64) -> Result<()> {
+        self.monitor.check()?;
         self.backend.fill_polygon(points.iter().map(|p| at(*p)), &color.mix(alpha)).map_err(foreign)
     }
 
     /// A filled rectangle from its upper left corner.
     pub(super) fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, color: RGBColor) -> Result<()> {
         let style: RGBAColor = color.to_rgba();
+        self.monitor.check()?;
         self.backend.draw_rect(at((x, y)), at((x + width, y + height)), &style, true).map_err(foreign)
     }
 
     /// A filled disc.
     pub(super) fn disc(&mut self, center: (f64, f64), radius: f64, color: RGBColor, alpha: f64) -> Result<()> {
         let radius = (radius * SCALE) as u32;
+        self.monitor.check()?;
         self.backend.draw_circle(at(center), radius, &color.mix(alpha), true).map_err(foreign)
     }
 
@@ -105,7 +115,8 @@ impl<'a> Canvas<'a> {
             desc = desc.transform(FontTransform::Rotate270);
         }
         let style = TextStyle::from(desc).color(&font.color).pos(Pos::new(font.anchor, VPos::Center));
-        self.backend.draw_text(text, &style, at((x, y))).map_err(foreign)
+        self.monitor.check()?;
+        self.backend.draw_text(&on_one_line(text), &style, at((x, y))).map_err(foreign)
     }
 
     pub(super) fn finish(&mut self) -> Result<()> {
@@ -138,7 +149,7 @@ pub(super) fn complete(text: &str, (width, height): (u32, u32), title: &str, des
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    legible(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// Tenths of a pixel; what lies far outside is brought near, so that no coordinate overflows.

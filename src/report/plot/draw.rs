@@ -47,7 +47,7 @@ pub(super) fn chart(canvas: &mut Canvas, chart: &Chart, x0: f64, y0: f64) -> Res
     let top = labels_top + label_rows as f64 * ROW + if label_rows > 0 { 10.0 } else { 4.0 };
 
     // Below: ticks or names, the x label. Names that are wider than their place stand upright.
-    let x_ticks = if x_names.is_some() { Vec::new() } else { x.ticks((width / 90.0) as usize) };
+    let x_ticks = if x_names.is_some() { Vec::new() } else { x.ticks_across((width / 90.0) as usize) };
     let slot = (right - left) / x_names.as_ref().map_or(1.0, |names| names.len().max(1) as f64);
     let widest = x_names.iter().flatten().map(|name| text_width(name, TICK)).fold(0.0, f64::max);
     let upright = widest > slot - 4.0;
@@ -131,6 +131,7 @@ fn place_labels(lines: &[&LabelledLine], x: &Scale, left: f64, right: f64) -> Ve
     let mut rows = vec![0; lines.len()];
     // Each round settles at least one more label; lines at the same place stand in their order.
     for _ in 0..lines.len() {
+        let before = rows.clone();
         for i in 0..lines.len() {
             let crossed = (0..lines.len()).filter(|j| {
                 let at = x.at(lines[*j].at);
@@ -141,6 +142,9 @@ fn place_labels(lines: &[&LabelledLine], x: &Scale, left: f64, right: f64) -> Ve
                 *j != i && (within || meet || (at == own && *j > i))
             });
             rows[i] = crossed.map(|j| rows[j] + 1).max().unwrap_or(0).min(lines.len() - 1);
+        }
+        if rows == before {
+            break;
         }
     }
     rows.iter().zip(&spans).map(|(row, span)| Label { row: *row, flipped: span.2 }).collect()

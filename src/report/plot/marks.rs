@@ -20,9 +20,8 @@ pub(super) fn scales(chart: &Chart) -> (Scale, Scale) {
     let lines = frame.lines.iter().map(|line| line.at);
     let unit = |log| Scale::over(std::iter::empty(), log, 0.0);
     match &chart.marks {
-        Marks::Steps { from, bin_width, series } => {
-            let bins = series.first().map_or(0, |s| s.1.len());
-            let edges = (0..=bins).map(|i| from + i as f64 * bin_width);
+        Marks::Steps { bins, series } => {
+            let edges = bins.edges();
             let most = series.iter().flat_map(|s| &s.1).max().copied().unwrap_or(0).max(1) as f64;
             // One value must be seen on a logarithmic axis too, hence its start below 1.
             let (lo, hi) = if frame.log_y { (0.7, most * 1.4) } else { (0.0, most * 1.06) };
@@ -42,7 +41,7 @@ pub(super) fn scales(chart: &Chart) -> (Scale, Scale) {
             let lo = if frame.log_y || series.iter().any(|s| signs(s, |x| x < 0.0)) { scale.lo } else { 0.0 };
             let hi =
                 if frame.log_y || series.iter().any(|s| signs(s, |x| x > 0.0)) || lo == 0.0 { scale.hi } else { 0.0 };
-            (unit(false), Scale { lo, hi, ..scale })
+            (unit(false), Scale::between_values(lo, hi, frame.log_y))
         }
         Marks::Cells { .. } => (unit(false), unit(false)),
     }
@@ -60,9 +59,9 @@ pub(super) fn names(chart: &Chart) -> (Option<Vec<String>>, Option<Vec<String>>)
 /// Draws the data.
 pub(super) fn draw(canvas: &mut Canvas, chart: &Chart, x: &Scale, y: &Scale, area: Area) -> Result<()> {
     match &chart.marks {
-        Marks::Steps { from, bin_width, series } => {
+        Marks::Steps { bins, series } => {
             for (i, (_, counts, _)) in series.iter().enumerate() {
-                let edge = |k: usize| x.at(from + k as f64 * bin_width).clamp(area.left, area.right);
+                let edge = |k: usize| x.at(bins.edge(k)).clamp(area.left, area.right);
                 for outline in steps(counts, edge, |n| y.at(n as f64).min(area.bottom)) {
                     canvas.polygon(&outline, color_of(i), 0.22)?;
                     canvas.path(&outline, Pen { color: color_of(i), width: 1.5, dash: i })?;
@@ -184,7 +183,7 @@ fn cells(canvas: &mut Canvas, values: &[Vec<Option<f64>>], area: Area) -> Result
         let edge = |k: usize| area.top + height * k as f64 / values.len() as f64;
         for (c, value) in row.iter().enumerate() {
             let side = |k: usize| area.left + width * k as f64 / row.len() as f64;
-            let share = |v: f64| (v - scale.lo) / (scale.hi - scale.lo);
+            let share = |v: f64| scale.at(v);
             let color = value.filter(|v| v.is_finite()).map_or(MISSING, |v| ramp(share(v)));
             canvas.rect(side(c), edge(r), side(c + 1) - side(c) + SEAM, edge(r + 1) - edge(r) + SEAM, color)?;
         }

@@ -12,15 +12,23 @@ mod marks;
 mod options;
 mod png;
 mod theme;
+mod tick;
 
 use serde::Serialize;
 
+use crate::bins::Bins;
 use crate::error::{Code, Error, Result};
+use crate::progress::Monitor;
 use canvas::Canvas;
 
 pub use build::{bar, heatmap, histogram, line, scatter};
 pub use data::Data;
 pub use options::{BarOptions, CurveOptions, CurveSeries, HeatmapOptions, HistogramOptions, LabelledLine, ValueSeries};
+
+/// What one picture may hold: figures in figures, marks, and pixels, beyond which coordinates are cut off.
+const MOST_PARTS: usize = 1_000;
+const MOST_MARKS: usize = 1_000_000;
+const MOST_PIXELS: usize = 90_000;
 
 /// A picture as plain data. Compare, keep or draw it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -66,10 +74,8 @@ pub struct Frame {
 pub enum Marks {
     /// Counts in bins of equal width, one outline a series.
     Steps {
-        /// Left edge of the first bin.
-        from: f64,
-        /// Width of a bin.
-        bin_width: f64,
+        /// Where the bins are.
+        bins: Bins,
         /// Name, counts and a summary of the values.
         series: Vec<(String, Vec<u64>, String)>,
     },
@@ -95,26 +101,67 @@ pub enum Marks {
     },
 }
 
+impl Marks {
+    fn count(&self) -> usize {
+        match self {
+            Marks::Steps { bins, series } => bins.count() * series.len(),
+            Marks::Lines(series) | Marks::Points(series) => series.iter().map(|one| one.x.len()).sum(),
+            Marks::Bars { labels, series } => labels.len() * series.len(),
+            Marks::Cells { values, .. } => values.iter().map(Vec::len).sum(),
+        }
+    }
+}
+
 impl Figure {
     /// Rows of figures in one picture.
     ///
     /// # Errors
-    /// `out-of-range` when there is none.
+    /// `out-of-range` when there is none, or they are too many or too large together.
     pub fn facets(rows: Vec<Vec<Figure>>) -> Result<Figure> {
         if rows.iter().all(Vec::is_empty) {
             return Err(Error::new(Code::OutOfRange, "facets of no figure"));
         }
-        Ok(Figure::Facets(rows))
+        let figures = Figure::Facets(rows);
+        let (width, height) = figures.size();
+        let limits = [
+            ("figures in one", figures.parts(), MOST_PARTS),
+            ("marks in one figure", figures.marks(), MOST_MARKS),
+            ("pixels across", width as usize, MOST_PIXELS),
+            ("pixels down", height as usize, MOST_PIXELS),
+        ];
+        match limits.into_iter().find(|(_, given, most)| given > most) {
+            Some((what, given, most)) => Err(Error::new(Code::OutOfRange, format!("too many {what}"))
+                .fact("expected", format!("at most {most}"))
+                .fact("given", given)
+                .help("save them as several figures")),
+            None => Ok(figures),
+        }
+    }
+
+    /// How many figures it is made of, itself included.
+    fn parts(&self) -> usize {
+        match self {
+            Figure::Chart(_) => 1,
+            Figure::Facets(rows) => 1 + rows.iter().flatten().map(Figure::parts).sum::<usize>(),
+        }
+    }
+
+    /// How many marks are drawn.
+    fn marks(&self) -> usize {
+        match self {
+            Figure::Chart(chart) => chart.marks.count(),
+            Figure::Facets(rows) => rows.iter().flatten().map(Figure::marks).sum(),
+        }
     }
 
     /// The picture as SVG, in UTF-8 with LF.
     ///
     /// # Errors
-    /// `internal` when plotters refuses.
-    pub fn to_svg(&self) -> Result<String> {
+    /// `interrupted`; `internal` when plotters refuses.
+    pub fn to_svg(&self, monitor: &dyn Monitor) -> Result<String> {
         let (width, height) = self.size();
         let mut text = String::new();
-        let mut canvas = Canvas::new(&mut text, width, height)?;
+        let mut canvas = Canvas::new(&mut text, width, height, monitor)?;
         self.draw(&mut canvas, 0.0, 0.0)?;
         canvas.finish()?;
         drop(canvas);
@@ -124,9 +171,9 @@ impl Figure {
     /// The picture as PNG, with the fonts of this machine; needs the feature `png`.
     ///
     /// # Errors
-    /// `unsupported` without the feature or without a font; `internal` when a library refuses.
-    pub fn to_png(&self) -> Result<Vec<u8>> {
-        png::from_svg(&self.to_svg()?)
+    /// `unsupported` without the feature or without a font; `interrupted`; `internal` when a library refuses.
+    pub fn to_png(&self, monitor: &dyn Monitor) -> Result<Vec<u8>> {
+        png::from_svg(&self.to_svg(monitor)?)
     }
 
     /// The picture's name: its title, or what kind of chart it is.
@@ -167,7 +214,8 @@ impl Figure {
             Figure::Chart(chart) => (chart.frame.width, chart.frame.height),
             Figure::Facets(rows) => {
                 let (widths, heights) = cell_sizes(rows);
-                (widths.iter().sum(), heights.iter().sum())
+                let sum = |sizes: &[u32]| sizes.iter().fold(0u32, |sum, size| sum.saturating_add(*size));
+                (sum(&widths), sum(&heights))
             }
         }
     }

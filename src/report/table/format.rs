@@ -1,51 +1,70 @@
 //! Tables as text: CSV for comparing, Markdown for reading.
 
+use super::order::STRETCH;
 use super::{Table, Value};
 use crate::error::Result;
-use crate::report::number;
+use crate::progress::Monitor;
+use crate::report::{characters, csv, number};
 
 impl Table {
     /// CSV with a header: commas, LF, every float at full precision, null as an empty field, quotes by RFC 4180. Text
-    /// that would read back as a number, a bool or nothing is quoted.
+    /// that would read back as a number, a bool or nothing is quoted, so that the table reads back as it is.
     ///
     /// # Errors
-    /// `internal`, which should not happen.
-    pub fn to_csv(&self) -> Result<String> {
-        let header: Vec<_> = self.columns().iter().map(|name| quoted(name, false)).collect();
+    /// `too-large`; `interrupted`.
+    pub fn to_csv(&self, monitor: &dyn Monitor) -> Result<String> {
+        let header: Vec<_> = self.columns().iter().map(|name| csv::header_field(name)).collect();
         let mut text = header.join(",") + "\n";
-        for row in self.rows()? {
-            let fields: Vec<_> = row.iter().map(csv_field).collect();
-            text += &(fields.join(",") + "\n");
-        }
+        self.each_row(monitor, |row| {
+            for (i, value) in row.iter().enumerate() {
+                if i > 0 {
+                    text.push(',');
+                }
+                text.push_str(&csv_field(value));
+            }
+            text.push('\n');
+            Ok(())
+        })?;
         Ok(text)
     }
 
-    /// A Markdown table, floats at four significant digits, numbers to the right, columns aligned.
+    /// A Markdown table, floats at four significant digits, numbers to the right, columns aligned. Characters that Markdown
+    /// would take for marks are escaped.
     ///
     /// # Errors
-    /// `internal`, which should not happen.
-    pub fn to_markdown(&self) -> Result<String> {
-        let mut cells = vec![self.columns().iter().map(|name| markdown_text(name)).collect::<Vec<_>>()];
-        let rows = self.rows()?;
-        let right: Vec<bool> = (0..cells[0].len())
-            .map(|c| rows.iter().all(|row| !matches!(row[c], Value::Text(_) | Value::Bool(_))))
+    /// `too-large`; `interrupted`.
+    pub fn to_markdown(&self, monitor: &dyn Monitor) -> Result<String> {
+        let header: Vec<String> = self.columns().iter().map(|name| markdown_text(name)).collect();
+        let columns = self.cells(monitor)?;
+        let right: Vec<bool> = columns
+            .iter()
+            .map(|cells| cells.iter().all(|cell| !matches!(cell, Value::Text(_) | Value::Bool(_))))
             .collect();
-        cells.extend(rows.iter().map(|row| row.iter().map(markdown_field).collect()));
-        let widths: Vec<usize> = (0..right.len())
-            .map(|c| cells.iter().map(|row| row[c].chars().count()).max().unwrap_or(0).max(3))
-            .collect();
+        let mut widths: Vec<usize> = header.iter().map(|name| name.chars().count().max(3)).collect();
+        for (width, cells) in widths.iter_mut().zip(&columns) {
+            for stretch in cells.chunks(STRETCH) {
+                monitor.check()?;
+                let widest = stretch.iter().map(|cell| markdown_field(cell).chars().count()).max();
+                *width = widest.unwrap_or(0).max(*width);
+            }
+        }
         let mut text = String::new();
-        for (i, row) in cells.iter().enumerate() {
-            for ((cell, width), right) in row.iter().zip(&widths).zip(&right) {
-                text += &if *right { format!("| {cell:>width$} ") } else { format!("| {cell:<width$} ") };
+        let line = |cells: &mut dyn Iterator<Item = String>, text: &mut String| {
+            for ((cell, width), right) in cells.zip(&widths).zip(&right) {
+                *text += &if *right { format!("| {cell:>width$} ") } else { format!("| {cell:<width$} ") };
             }
-            text += "|\n";
-            if i == 0 {
-                for (width, right) in widths.iter().zip(&right) {
-                    text += &format!("| {}{} ", "-".repeat(width - 1), if *right { ":" } else { "-" });
-                }
-                text += "|\n";
+            text.push_str("|\n");
+        };
+        line(&mut header.into_iter(), &mut text);
+        for (width, right) in widths.iter().zip(&right) {
+            text += &format!("| {}{} ", "-".repeat(width - 1), if *right { ":" } else { "-" });
+        }
+        text += "|\n";
+        for row in 0..self.height() {
+            if row % STRETCH == 0 {
+                monitor.check()?;
             }
+            line(&mut columns.iter().map(|cells| markdown_field(&cells[row])), &mut text);
         }
         Ok(text)
     }
@@ -57,17 +76,8 @@ fn csv_field(value: &Value) -> String {
         Value::Bool(x) => x.to_string(),
         Value::Int(x) => x.to_string(),
         Value::Float(x) => number::exact(*x),
-        Value::Text(x) => {
-            let looks_typed = x.parse::<f64>().is_ok() || matches!(x.to_lowercase().as_str(), "true" | "false");
-            quoted(x, x.is_empty() || looks_typed)
-        }
+        Value::Text(x) => csv::text_field(x),
     }
-}
-
-/// The text, in quotes when it must be or `always`.
-fn quoted(text: &str, always: bool) -> String {
-    let must = text.contains([',', '"', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ');
-    if must || always { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_string() }
 }
 
 fn markdown_field(value: &Value) -> String {
@@ -78,41 +88,30 @@ fn markdown_field(value: &Value) -> String {
     }
 }
 
+/// Text that Markdown shows as it is: `<unk>`, `*a*`, `_x_`, a pipe.
 fn markdown_text(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
-}
-
-/// The first line of CSV text in which a quote stands where none can: within a field, or without its other half. polars takes
-/// the first and the last byte off a quoted field, and panics when they are the same.
-pub(super) fn misquoted(bytes: &[u8]) -> Option<usize> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let (mut line, mut at) = (1, 0);
-    while at < bytes.len() {
-        let begin = line;
-        if bytes[at] == b'"' {
-            // Up to the quote that closes the field; two are one inside.
-            at += 1;
-            loop {
-                match (bytes.get(at), bytes.get(at + 1)) {
-                    (None, _) => return Some(begin),
-                    (Some(b'"'), Some(b'"')) => at += 1,
-                    (Some(b'"'), None | Some(b',' | b'\n' | b'\r')) => break,
-                    (Some(b'"'), Some(_)) => return Some(line),
-                    (Some(b'\n'), _) => line += 1,
-                    _ => {}
-                }
-                at += 1;
-            }
-            at += 1;
+    let text = characters::on_one_line(text);
+    let mut escaped = String::with_capacity(text.len());
+    let mut before = None;
+    for (i, c) in text.char_indices() {
+        let rest = &text[i + c.len_utf8()..];
+        let after = rest.chars().next();
+        let blank = |c: Option<char>| c.is_none_or(char::is_whitespace);
+        let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let is_mark = match c {
+            '\\' | '|' | '`' | '<' | '[' | '~' | '$' => true,
+            // Between blanks it opens and closes nothing, and neither does an underscore within a word.
+            '*' => !(blank(before) && blank(after)),
+            '_' => !(blank(before) && blank(after) || word(before) && word(after)),
+            // Only what ends like `&lt;` is a character by its name.
+            '&' => rest.trim_start_matches(|c: char| c == '#' || c.is_ascii_alphanumeric()).starts_with(';'),
+            _ => false,
+        };
+        if is_mark {
+            escaped.push('\\');
         }
-        while at < bytes.len() && !matches!(bytes[at], b',' | b'\n') {
-            if bytes[at] == b'"' {
-                return Some(line);
-            }
-            at += 1;
-        }
-        line += usize::from(bytes.get(at) == Some(&b'\n'));
-        at += 1;
+        escaped.push(c);
+        before = Some(c);
     }
-    None
+    escaped
 }

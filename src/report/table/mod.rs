@@ -3,17 +3,19 @@
 //! A column holds bools, ints, floats or text, and nulls. Everything that decides bytes (sorting, grouping, joining,
 //! formatting) is done here in row order, not by polars, whose float sums and group orders may vary.
 
+mod file;
 mod format;
 mod group;
 mod order;
 mod parquet;
 mod value;
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use polars::prelude::*;
 
 use crate::error::{Code, Error, Result};
+use crate::progress::{Monitor, Silent};
 
 pub use group::Aggregate;
 pub use order::Join;
@@ -34,13 +36,14 @@ impl Table {
     pub fn from_columns(columns: Vec<(String, Vec<Value>)>) -> Result<Table> {
         let height = columns.first().map_or(0, |(_, values)| values.len());
         let mut series = Vec::with_capacity(columns.len());
-        for (i, (name, values)) in columns.iter().enumerate() {
+        let mut names = BTreeSet::new();
+        for (name, values) in &columns {
             if values.len() != height {
                 return Err(Error::new(Code::ShapeMismatch, format!("column `{name}` has another length"))
                     .fact("expected", height)
                     .fact("given", values.len()));
             }
-            if columns[..i].iter().any(|(other, _)| other == name) {
+            if !names.insert(name) {
                 return Err(Error::new(Code::OutOfRange, format!("two columns are named `{name}`")));
             }
             series.push(value::to_column(name, values)?);
@@ -65,51 +68,6 @@ impl Table {
         Table::from_columns(columns.into_iter().zip(values).collect())
     }
 
-    /// The table in a CSV file (a header, commas, UTF-8; empty fields are null) or a parquet file.
-    ///
-    /// # Errors
-    /// `missing-file`, `damaged-file`; `unsupported` for another ending, and for parquet without the feature of that name.
-    pub fn read(path: &Path) -> Result<Table> {
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if !["csv", "parquet"].contains(&extension.as_str()) {
-            return Err(Error::new(Code::Unsupported, format!("tables are not read from `.{extension}` files"))
-                .fact("expected", ".csv, .parquet"));
-        }
-        let bytes = std::fs::read(path).map_err(|error| {
-            Error::new(Code::MissingFile, format!("cannot read `{}`", path.display())).fact("reason", error)
-        })?;
-        if extension == "csv" { Table::from_csv(bytes) } else { Table::from_parquet(bytes) }
-    }
-
-    /// The table in the text of a CSV file; see [`Table::read`].
-    ///
-    /// # Errors
-    /// `damaged-file`.
-    pub fn from_csv(bytes: Vec<u8>) -> Result<Table> {
-        let damaged = |error: PolarsError| {
-            let reason = error.to_string();
-            Error::new(Code::DamagedFile, "this is no CSV table").fact("reason", reason.lines().next().unwrap_or(""))
-        };
-        if let Some(line) = format::misquoted(&bytes) {
-            return Err(Error::new(Code::DamagedFile, "this is no CSV table")
-                .fact("reason", format!("a quote that does not belong there, line {line}"))
-                .help("a field that holds a quote is quoted itself, and its quotes are doubled"));
-        }
-        let frame = CsvReadOptions::default()
-            .with_infer_schema_length(None)
-            .with_n_threads(Some(1))
-            .into_reader_with_file_handle(std::io::Cursor::new(bytes))
-            .finish()
-            .map_err(damaged)?;
-        Table::of_any_types(&frame)
-    }
-
-    /// One of the four types for each column, whatever a reader chose.
-    fn of_any_types(frame: &DataFrame) -> Result<Table> {
-        let columns = frame.columns().iter().map(|c| Ok((c.name().to_string(), value::from_column(c)?)));
-        Table::from_columns(columns.collect::<Result<_>>()?)
-    }
-
     /// The names of the columns, in order.
     pub fn columns(&self) -> Vec<String> {
         self.frame.get_column_names().into_iter().map(|name| name.to_string()).collect()
@@ -131,11 +89,36 @@ impl Table {
     /// All rows, each with its values in column order.
     ///
     /// # Errors
-    /// `internal`, which should not happen.
+    /// `too-large`.
     pub fn rows(&self) -> Result<Vec<Vec<Value>>> {
-        let columns: Vec<_> = self.frame.columns().iter().map(value::from_column).collect::<Result<_>>()?;
-        let mut iters: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
-        Ok((0..self.height()).map(|_| iters.iter_mut().filter_map(Iterator::next).collect()).collect())
+        let mut rows = Vec::with_capacity(self.height());
+        self.each_row(&Silent, |row| {
+            rows.push(row);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Calls `f` with the values of each row, in column order.
+    ///
+    /// # Errors
+    /// Those of `f`; `too-large`; `interrupted`.
+    pub fn each_row(&self, monitor: &dyn Monitor, mut f: impl FnMut(Vec<Value>) -> Result<()>) -> Result<()> {
+        let mut columns: Vec<_> = self.cells(monitor)?.into_iter().map(Vec::into_iter).collect();
+        for row in 0..self.height() {
+            if row % order::STRETCH == 0 {
+                monitor.check()?;
+            }
+            f(columns.iter_mut().filter_map(Iterator::next).collect())?;
+        }
+        Ok(())
+    }
+
+    /// The values of all columns.
+    fn cells(&self, monitor: &dyn Monitor) -> Result<Vec<Vec<Value>>> {
+        self.fits("the cells of the table", self.height(), self.frame.width())?;
+        let column = |column| monitor.check().and_then(|()| value::from_column(column));
+        self.frame.columns().iter().map(column).collect()
     }
 
     /// These columns, in this order.
@@ -163,7 +146,7 @@ impl Table {
                 .fact("given", keep.len()));
         }
         let rows: Vec<_> = (0..keep.len()).filter(|i| keep[*i]).collect();
-        self.take(&rows)
+        self.take(&rows, &Silent)
     }
 
     /// The first `n` rows, or all.
@@ -193,15 +176,20 @@ impl Table {
     /// The rows of this table, then those of `other`, which has the same columns in any order.
     ///
     /// # Errors
-    /// `shape-mismatch` when the columns differ, `wrong-type` when their types do.
-    pub fn concat(&self, other: &Table) -> Result<Table> {
-        let columns = self.columns();
-        if columns.len() != other.columns().len() || columns.iter().any(|name| other.position(name).is_err()) {
+    /// `shape-mismatch` when the columns differ, `wrong-type` when their types do; `too-large`; `interrupted`.
+    pub fn concat(&self, other: &Table, monitor: &dyn Monitor) -> Result<Table> {
+        let (mut left, mut right) = (self.columns(), other.columns());
+        let columns = left.clone();
+        left.sort_unstable();
+        right.sort_unstable();
+        if left != right {
             return Err(Error::new(Code::ShapeMismatch, "the tables have different columns")
                 .fact("left", columns.join(", "))
                 .fact("right", other.columns().join(", ")));
         }
+        self.fits("the longer table", self.height().saturating_add(other.height()), columns.len())?;
         let both = columns.into_iter().map(|name| {
+            monitor.check()?;
             let mut values = self.column(&name)?;
             values.extend(other.column(&name)?);
             Ok((name, values))
@@ -212,13 +200,16 @@ impl Table {
     /// An array of objects, one a row; floats that are not finite are null.
     ///
     /// # Errors
-    /// `internal`, which should not happen.
-    pub fn to_json(&self) -> Result<serde_json::Value> {
+    /// `too-large`; `interrupted`.
+    pub fn to_json(&self, monitor: &dyn Monitor) -> Result<serde_json::Value> {
         let names = self.columns();
-        let object = |row: Vec<Value>| names.iter().cloned().zip(row.iter().map(Value::to_json)).collect();
-        Ok(serde_json::Value::Array(
-            self.rows()?.into_iter().map(|row| serde_json::Value::Object(object(row))).collect(),
-        ))
+        let mut rows = Vec::new();
+        self.each_row(monitor, |row| {
+            let object = names.iter().cloned().zip(row.iter().map(Value::to_json)).collect();
+            rows.push(serde_json::Value::Object(object));
+            Ok(())
+        })?;
+        Ok(serde_json::Value::Array(rows))
     }
 
     /// One line, such as `Table [3 rows, 2 columns] a, b`.
@@ -229,16 +220,42 @@ impl Table {
 
     /// Where a column stands, or an error that names the nearest.
     fn position(&self, name: &str) -> Result<usize> {
-        let names = self.columns();
-        names.iter().position(|other| other == name).ok_or_else(|| {
+        let place = self.frame.columns().iter().position(|column| column.name().as_str() == name);
+        place.ok_or_else(|| {
+            let names = self.columns();
             Error::unknown(Code::UnknownName, "column", name, &names.iter().map(String::as_str).collect::<Vec<_>>())
         })
     }
 
     /// These rows, in this order.
-    fn take(&self, rows: &[usize]) -> Result<Table> {
-        let rows = IdxCa::from_vec("".into(), rows.iter().map(|i| *i as IdxSize).collect());
-        Ok(Table { frame: self.frame.take(&rows).map_err(foreign)? })
+    fn take(&self, rows: &[usize], monitor: &dyn Monitor) -> Result<Table> {
+        let mut taken = Table { frame: DataFrame::empty_with_height(rows.len()) };
+        for column in self.columns() {
+            taken.add(self, &column, column.clone(), |i| Some(rows[i]), monitor)?;
+        }
+        Ok(taken)
+    }
+
+    /// Adds the column `name` of another table under a name of its own, with the cells of the rows that `row` gives; null
+    /// where it gives none.
+    fn add(
+        &mut self,
+        other: &Table,
+        name: &str,
+        label: String,
+        row: impl Fn(usize) -> Option<usize>,
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
+        let cells = other.column(name)?;
+        let kind = value::kind_of(name, &cells)?;
+        let column =
+            value::build(&label, kind, self.height(), |i| row(i).map_or(&Value::Null, |i| &cells[i]), monitor)?;
+        if self.frame.columns().iter().any(|column| column.name().as_str() == label) {
+            return Err(Error::new(Code::OutOfRange, format!("two columns are named `{label}`")));
+        }
+        let columns = self.frame.columns().iter().cloned().chain([column]).collect();
+        self.frame = DataFrame::new(self.height(), columns).map_err(foreign)?;
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ mod on {
 
     use super::{Result, Table};
     use crate::error::{Code, Error};
-    use crate::report::table::{Value, foreign};
+    use crate::report::table::{Value, foreign, value};
 
     impl Table {
         /// The table in the bytes of a parquet file.
@@ -20,7 +20,7 @@ mod on {
         /// `damaged-file`; `unsupported` when the feature `parquet` is off.
         pub fn from_parquet(bytes: Vec<u8>) -> Result<Table> {
             let frame = ParquetReader::new(Cursor::new(bytes)).finish().map_err(damaged)?;
-            Table::of_any_types(&frame)
+            of_any_types(&frame)
         }
 
         /// The bytes of a parquet file; the same table gives the same bytes.
@@ -40,7 +40,7 @@ mod on {
         /// `damaged-file` when there is no such column or it is not text; `unsupported` when the feature `parquet` is off.
         pub fn texts_of_parquet(bytes: Vec<u8>, column: &str) -> Result<Vec<String>> {
             let reader = ParquetReader::new(Cursor::new(bytes)).with_columns(Some(vec![column.to_string()]));
-            let table = Table::of_any_types(&reader.finish().map_err(damaged)?)?;
+            let table = of_any_types(&reader.finish().map_err(damaged)?)?;
             let texts = table.column(column)?.into_iter().filter(|value| *value != Value::Null);
             let text = |value| match value {
                 Value::Text(text) => Ok(text),
@@ -48,6 +48,12 @@ mod on {
             };
             texts.map(text).collect()
         }
+    }
+
+    /// A column of one of the four types for each of the file's.
+    fn of_any_types(frame: &DataFrame) -> Result<Table> {
+        let columns = frame.columns().iter().map(|c| Ok((c.name().to_string(), value::from_column(c)?)));
+        Table::from_columns(columns.collect::<Result<_>>()?)
     }
 
     fn damaged(error: PolarsError) -> Error {

@@ -1,9 +1,13 @@
 //! A cell of a table, and its way into and out of polars columns.
 
+use std::ops::Range;
+
 use polars::prelude::*;
 
 use super::foreign;
 use crate::error::{Code, Error, Result};
+use crate::progress::{Monitor, Silent};
+use crate::report::number;
 
 /// A cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +45,17 @@ impl Value {
         }
     }
 
+    /// As a script writes it, for messages.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Value::Null => "()".to_string(),
+            Value::Bool(x) => x.to_string(),
+            Value::Int(x) => x.to_string(),
+            Value::Float(x) => number::exact(*x),
+            Value::Text(x) => format!("{x:?}"),
+        }
+    }
+
     /// As JSON; floats that are not finite are null.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
@@ -59,34 +74,89 @@ impl From<Option<f64>> for Value {
     }
 }
 
-/// A polars column of one type; a column of nulls alone counts as floats.
-pub(super) fn to_column(name: &str, values: &[Value]) -> Result<Column> {
-    let mut kinds: Vec<_> = values.iter().map(Value::kind).filter(|kind| *kind != "()").collect();
+/// The type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bool,
+    Int,
+    Float,
+    Text,
+}
+
+/// Columns are made in parts of so many cells, with a look for a stop between them.
+const PART: usize = 1 << 18;
+
+/// The type that fits all of these cells; of nulls alone it is float.
+pub(super) fn kind_of(name: &str, values: &[Value]) -> Result<Kind> {
+    let mut kinds: Vec<&str> = Vec::new();
+    for value in values.iter().filter(|value| **value != Value::Null) {
+        if !kinds.contains(&value.kind()) {
+            kinds.push(value.kind());
+        }
+    }
     kinds.sort_unstable();
-    kinds.dedup();
-    let label = PlSmallStr::from_str(name);
-    Ok(match kinds.as_slice() {
-        ["bool"] => {
-            let cells = values.iter().map(|v| if let Value::Bool(x) = v { Some(*x) } else { None });
-            Column::new(label, cells.collect::<Vec<_>>())
+    match kinds.as_slice() {
+        ["bool"] => Ok(Kind::Bool),
+        ["int"] => Ok(Kind::Int),
+        [] | ["float"] => Ok(Kind::Float),
+        ["float", "int"] => {
+            match values.iter().find(|value| matches!(value, Value::Int(x) if x.unsigned_abs() > EXACT)) {
+                Some(Value::Int(x)) if (*x as f64) as i128 != i128::from(*x) => Err(Error::new(
+                    Code::WrongType,
+                    format!("column `{name}` mixes floats with an int that no float is equal to"),
+                )
+                .fact("given", x)
+                .help("keep such a column as ints alone, or as strings")),
+                _ => Ok(Kind::Float),
+            }
         }
-        ["int"] => {
-            let cells = values.iter().map(|v| if let Value::Int(x) = v { Some(*x) } else { None });
-            Column::new(label, cells.collect::<Vec<_>>())
+        ["string"] => Ok(Kind::Text),
+        mixed => Err(Error::new(Code::WrongType, format!("column `{name}` mixes types"))
+            .fact("expected", "one of bool, int, float, string")
+            .fact("given", mixed.join(" and "))),
+    }
+}
+
+/// Up to here every whole number is a float.
+pub(super) const EXACT: u64 = 1 << 53;
+
+/// A polars column of these cells.
+pub(super) fn to_column(name: &str, values: &[Value]) -> Result<Column> {
+    build(name, kind_of(name, values)?, values.len(), |i| &values[i], &Silent)
+}
+
+/// A polars column of `len` cells of this type, which `cell` gives.
+pub(super) fn build<'a>(
+    name: &str,
+    kind: Kind,
+    len: usize,
+    cell: impl Fn(usize) -> &'a Value,
+    monitor: &dyn Monitor,
+) -> Result<Column> {
+    let part = |range: Range<usize>| {
+        let (label, cells) = (PlSmallStr::from_str(name), range.map(&cell));
+        match kind {
+            Kind::Bool => {
+                let of = |v: &Value| if let Value::Bool(x) = v { Some(*x) } else { None };
+                Column::new(label, cells.map(of).collect::<Vec<_>>())
+            }
+            Kind::Int => {
+                let of = |v: &Value| if let Value::Int(x) = v { Some(*x) } else { None };
+                Column::new(label, cells.map(of).collect::<Vec<_>>())
+            }
+            Kind::Float => Column::new(label, cells.map(Value::as_f64).collect::<Vec<_>>()),
+            Kind::Text => {
+                let of = |v: &'a Value| if let Value::Text(x) = v { Some(x.as_str()) } else { None };
+                Column::new(label, cells.map(of).collect::<Vec<_>>())
+            }
         }
-        [] | ["float"] | ["float", "int"] => {
-            Column::new(label, values.iter().map(Value::as_f64).collect::<Vec<Option<f64>>>())
-        }
-        ["string"] => {
-            let cells = values.iter().map(|v| if let Value::Text(x) = v { Some(x.as_str()) } else { None });
-            Column::new(label, cells.collect::<Vec<_>>())
-        }
-        mixed => {
-            return Err(Error::new(Code::WrongType, format!("column `{name}` mixes types"))
-                .fact("expected", "one of bool, int, float, string")
-                .fact("given", mixed.join(" and ")));
-        }
-    })
+    };
+    let mut column = part(0..len.min(PART));
+    for begin in (PART..len).step_by(PART) {
+        monitor.check()?;
+        column.append(&part(begin..len.min(begin + PART))).map_err(foreign)?;
+    }
+    Ok(column)
 }
 
 /// The cells of a polars column.
@@ -99,8 +169,18 @@ pub(super) fn from_column(column: &Column) -> Result<Vec<Value>> {
         DataType::String => cells(series.str().map_err(foreign)?.iter(), |x: &str| Value::Text(x.to_string())),
         DataType::Null => vec![Value::Null; series.len()],
         other => {
-            let cast = series.cast(&if other.is_integer() { DataType::Int64 } else { DataType::String });
-            return from_column(&cast.map_err(foreign)?.into_column());
+            let near = match other {
+                other if other.is_integer() => DataType::Int64,
+                other if other.is_float() => DataType::Float64,
+                _ => DataType::String,
+            };
+            let cast = series.strict_cast(&near).map_err(|error| {
+                let reason = error.to_string();
+                Error::new(Code::Unsupported, format!("column `{}` is of type {other}", series.name()))
+                    .fact("expected", "values that fit a bool, an int of 64 bits, a float or a string")
+                    .fact("reason", reason.lines().next().unwrap_or(""))
+            });
+            return from_column(&cast?.into_column());
         }
     })
 }
