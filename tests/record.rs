@@ -65,7 +65,8 @@ impl Project {
         fs::write(path, text.replace(from, to)).expect(file);
     }
 
-    /// Makes the committed table another one, with a lock to match; `kernel` is what the lock says of the processor.
+    /// Makes the committed table another one, with a lock to match, as old ones were: without a digest of its own. `kernel` is
+    /// what the lock says of the processor.
     fn commit(&self, from: &str, to: &str, kernel: Option<&str>) {
         let digest = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
         let path = self.path().join("results/job/t.csv");
@@ -74,6 +75,10 @@ impl Project {
         let new = fs::read(&path).expect("the table");
         self.edit("run.yaml", &digest(&old), &digest(&new));
         self.edit("run.yaml", &format!("bytes: {}", old.len()), &format!("bytes: {}", new.len()));
+        let path = self.path().join("results/job/run.yaml");
+        let lock = fs::read_to_string(&path).expect("the lock");
+        let lines = lock.lines().filter(|line| !line.starts_with("digest: ")).map(|line| format!("{line}\n"));
+        fs::write(path, lines.collect::<String>()).expect("the lock");
         if let Some(kernel) = kernel {
             self.edit("run.yaml", &format!("kernel: {}", machine::machine().kernel), &format!("kernel: {kernel}"));
         }

@@ -250,6 +250,7 @@ fn the_lock_is_one_fact_a_line_and_reads_back() {
         params: BTreeMap::from([("tokens".into(), json!(1000)), ("seed".into(), json!(0))]),
         steps: vec![Step::of(&key)],
         inputs: BTreeMap::new(),
+        files: BTreeMap::new(),
         outputs: BTreeMap::from([("scores.csv".into(), written)]),
     };
     let text = yaml::lock_to_yaml(&lock).expect("text");
@@ -257,8 +258,9 @@ fn the_lock_is_one_fact_a_line_and_reads_back() {
         "# Written by `saerun scripts/peaks.rhai`; do not edit.\nsaerun: 0.1.0\nkernel: avx2 fma\nscript:\n  blake3: aa\n  \
          file: scripts/peaks.rhai\n  imports: {{}}\nparams:\n  seed: 0\n  tokens: 1000\ninputs: {{}}\nsteps:\n\
          - function: sae::train\n  inputs:\n    activations: cc\n  key: {}\n  options:\n    lr: 0.0003\n    seed: 0\n  \
-         version: 1\noutputs:\n  scores.csv:\n    blake3: bb\n    bytes: 12\n    tolerance:\n      l0: 0.1\n",
-        key.digest()
+         version: 1\noutputs:\n  scores.csv:\n    blake3: bb\n    bytes: 12\n    tolerance:\n      l0: 0.1\ndigest: {}\n",
+        key.digest(),
+        lock.digest().expect("a digest")
     );
     assert_eq!(text, expected);
     assert_eq!(yaml::lock_from_yaml(&text).expect("a lock"), lock);

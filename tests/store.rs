@@ -243,11 +243,13 @@ fn results_stay_in_their_folder() {
     results.write("scores.csv", b"a\n1\n").expect("written");
     let path = results.dir().join("scores.csv");
     assert_eq!(path, root.path().join("results/peaks/scores.csv"));
-    results.write("scores.csv", b"a\n2\n").expect("written again");
-    assert_eq!(fs::read(path).expect("readable"), b"a\n2\n");
+    for taken in ["scores.csv", "Scores.CSV", "run.yaml", "Report.html"] {
+        assert_eq!(results.write(taken, b"a\n2\n").expect_err(taken).code, Code::Failed, "{taken}");
+    }
+    assert_eq!(fs::read(path).expect("readable"), b"a\n1\n");
     let written = results.clone().written();
     assert_eq!(written["scores.csv"].bytes, 4);
-    assert_eq!(written["scores.csv"].blake3, blake3::hash(b"a\n2\n").to_hex().to_string());
+    assert_eq!(written["scores.csv"].blake3, blake3::hash(b"a\n1\n").to_hex().to_string());
     for name in ["", ".", "..", "../x", "a/b", "a\\b", "/etc/x", ".hidden", "a\0b", "c:x"] {
         assert_eq!(results.write(name, b"").expect_err(name).code, Code::OutsideProject, "{name:?}");
     }
@@ -258,7 +260,7 @@ fn results_stay_in_their_folder() {
     let later = Results::new(root.path(), "peaks").expect("a plain stem");
     later.write("c.csv", b"c").expect("written");
     std::fs::write(later.dir().join("b.csv"), "mine").expect("changed by hand");
-    later.remove_stale(&earlier);
+    later.commit(&earlier).expect("committed");
     let there = |name: &str| later.dir().join(name).exists();
     assert_eq!([there("a.csv"), there("b.csv"), there("c.csv")], [false, true, true]);
     assert!(Results::new(root.path(), "../peaks").is_err());

@@ -7,8 +7,10 @@ use std::time::Instant;
 use clap::Args;
 
 use super::limits::{self, Watched};
-use super::{Failure, project, run};
+use super::{Failure, project, run, threads};
 use crate::error::{Code, Error};
+use crate::host::output::errln;
+use crate::host::saving::Keeping;
 use crate::host::session::{Override, Setup};
 use crate::host::{Session, run as host};
 use crate::sweep::{self, Outcome, Plan};
@@ -29,7 +31,7 @@ pub struct Arguments {
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = super::sweep::positive)]
     pack: usize,
     /// How many threads to compute with [default: RAYON_NUM_THREADS, or all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = threads::threads)]
     threads: Option<u16>,
 }
 
@@ -40,7 +42,7 @@ pub(super) fn cell(arguments: &Arguments) -> Result<(), Failure> {
     let first = arguments.index.saturating_mul(arguments.pack);
     plan.cell(first).map_err(Failure::usage)?;
     plan.check_sources(&root).map_err(Failure::usage)?;
-    run::use_threads(arguments.threads);
+    threads::use_threads(arguments.threads)?;
     // Slurm sends the same signal to the task and to the cell, and a second one must not cost the checkpoint.
     let watched = limits::watch_signals(false);
     let mut failed = Vec::new();
@@ -62,7 +64,7 @@ pub(super) fn cell(arguments: &Arguments) -> Result<(), Failure> {
 /// Runs one cell and leaves its result file; says whether it ended well.
 fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, watched: &Watched) -> Result<bool, Failure> {
     let cell = plan.cell(index)?;
-    anstream::eprintln!("cell {index}  {}", plan.label(index));
+    errln!("cell {index}  {}", plan.label(index));
     let (_, text) = host::read(&root.join(&plan.script)).map_err(Failure::usage)?;
     let session = Arc::new(Session::new(Setup {
         root: root.to_path_buf(),
@@ -73,10 +75,15 @@ fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, watched: &Watched) ->
         quiet: false,
         progress: false,
         stop: Arc::clone(&watched.stop),
+        stop_code: Arc::clone(&watched.stop_code),
+        script: plan.script.clone(),
+        keeping: Keeping::Staged,
         ..Setup::default()
     })?);
+    watched.guard(&session, Some(STOPPED));
     let begin = Instant::now();
     let ended = host::run(&session, &plan.script, &text);
+    session.begin_ending();
     let seconds = begin.elapsed().as_secs_f64();
     let (exit_code, message) = match &ended {
         Ok(()) => {
@@ -88,7 +95,10 @@ fn one(root: &Path, dir: &Path, plan: &Plan, index: usize, watched: &Watched) ->
             return Err(Failure { exit_code: STOPPED, ..Failure::from(error) });
         }
         Err(report) => {
-            anstream::eprintln!("{}", report.draw(&session));
+            errln!("{}", report.draw(&session));
+            if let Some(note) = session.keep_partial(&dir.join("log").join(format!("{index:06}-files")))? {
+                errln!("{note}");
+            }
             (session.exit_code(&report.error), report.error.message.clone())
         }
     };

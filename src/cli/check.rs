@@ -10,6 +10,7 @@ use super::run::{Format, inside};
 use super::{Failure, project};
 use crate::error::{Code, Error, Result};
 use crate::host::check::{Finding, Severity, check as findings};
+use crate::host::output::{errln, outln};
 use crate::host::session::Setup;
 use crate::host::{Session, engine, run as host};
 
@@ -81,14 +82,14 @@ pub(super) fn check(arguments: &Arguments) -> std::result::Result<(), Failure> {
     if errors > 0 || (arguments.deny_warnings && warnings > 0) {
         return Err(Failure { text: counts, exit_code: FOUND });
     }
-    anstream::eprintln!("{counts}");
+    errln!("{counts}");
     Ok(())
 }
 
 fn print(finding: &Finding, format: Format, session: &Session) {
     match format {
-        Format::Human => anstream::println!("{}\n", finding.draw(session)),
-        Format::Json => anstream::println!("{}", finding.to_json()),
+        Format::Human => outln!("{}\n", finding.draw(session)),
+        Format::Json => outln!("{}", finding.to_json()),
     }
 }
 

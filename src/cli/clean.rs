@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::{Failure, project};
 use crate::host::committed;
+use crate::host::output::{errln, outln};
 use crate::store;
 
 /// What `saerun clean` takes.
@@ -58,21 +59,27 @@ pub(super) fn clean(arguments: &Arguments) -> Result<(), Failure> {
     let (bytes, what) = if arguments.runs {
         (store::clean_runs(&root, arguments.dry_run, &young)?, "of run records")
     } else {
-        let locked = if arguments.keep_locked { locked(&root)? } else { BTreeSet::new() };
+        let locked = if arguments.keep_locked { locked(&root) } else { BTreeSet::new() };
         let spared = |digest: &str, data: &Metadata| locked.contains(digest) || young(data);
         let cache = root.join(".saerun").join("cache");
         (store::clean_but(&cache, arguments.dry_run, &spared)?, "of remembered results")
     };
     let verb = if arguments.dry_run { "would remove" } else { "removed" };
-    anstream::println!("{verb} {bytes} bytes ({:.1} MB) {what}", bytes as f64 / 1e6);
+    outln!("{verb} {bytes} bytes ({:.1} MB) {what}", bytes as f64 / 1e6);
     Ok(())
 }
 
-/// The keys that the locks of all results name. A lock that cannot be read is an error: it may name anything.
-fn locked(root: &std::path::Path) -> crate::error::Result<BTreeSet<String>> {
+/// The keys that the locks of all results name. Of a lock that cannot be read every digest in it counts: one of them may be a key.
+fn locked(root: &std::path::Path) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
-    for (_, read) in committed::all(root) {
-        keys.extend(read?.lock.steps.into_iter().map(|step| step.key));
+    for (name, read) in committed::all(root) {
+        match read {
+            Ok(committed) => keys.extend(committed.lock.steps.into_iter().map(|step| step.key)),
+            Err(error) => {
+                errln!("warning: {name}: {error}; whatever it names is kept");
+                keys.extend(committed::digests_in(&root.join(&name)));
+            }
+        }
     }
-    Ok(keys)
+    keys
 }

@@ -4,6 +4,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::Failure;
+use crate::host::output::out;
 
 /// What `saerun completions` takes.
 #[derive(Args)]
@@ -24,6 +25,6 @@ Examples:
 pub(super) fn completions(arguments: &Arguments) -> Result<(), Failure> {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut super::Arguments::command(), "saerun", &mut text);
-    anstream::print!("{}", String::from_utf8_lossy(&text));
+    out!("{}", String::from_utf8_lossy(&text));
     Ok(())
 }

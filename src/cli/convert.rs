@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::error::{Code, Error};
+use crate::host::output::outln;
 use crate::report::number::rounded;
 use crate::sae::format::{self, Format};
 use crate::sae::{Sae, difference};
@@ -53,13 +54,13 @@ pub(super) fn convert(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::usage(error.help("name a folder that is not there yet")));
     }
     let sae = format::load(from)?;
-    anstream::println!("read  {}: {}, {}", from.display(), Format::of(from)?.name(), summary(&sae));
+    outln!("read  {}: {}, {}", from.display(), Format::of(from)?.name(), summary(&sae));
     let files = format::to_files(&sae, format)?;
     store::write_dir_atomic(to, &files)?;
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    anstream::println!("wrote {}: {}, {}", to.display(), format.name(), names.join(" "));
+    outln!("wrote {}: {}, {}", to.display(), format.name(), names.join(" "));
     let found = difference(&sae, &format::load(to)?, INPUTS, SEED)?;
-    anstream::println!(
+    outln!(
         "{INPUTS} random inputs, {} active latents each: largest difference {} of encodings, {} of reconstructions",
         rounded(found.l0),
         rounded(found.codes),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::run::Format;
 use super::{Failure, project};
 use crate::host::committed;
+use crate::host::output::outln;
 use crate::report::compare::{self, Difference};
 use crate::store::{self, Change, Lock};
 
@@ -68,12 +69,12 @@ pub(super) fn diff(arguments: &Arguments) -> Result<(), Failure> {
             "a": a.name, "b": b.name, "params": params, "script_differs": scripts, "steps": steps, "steps_gone": gone,
             "tables": tables, "other_files": others,
         });
-        anstream::println!("{value}");
+        outln!("{value}");
         return Ok(());
     }
-    anstream::println!("{} -> {}", a.name, b.name);
+    outln!("{} -> {}", a.name, b.name);
     if a.lock.script != b.lock.script {
-        anstream::println!("scripts: {} differs, or its imports do", b.lock.script.file);
+        outln!("scripts: {} differs, or its imports do", b.lock.script.file);
     }
     section("parameters", params.iter().map(|change| change.to_string()));
     let step = |(function, changes): &(String, Vec<Change>)| {
@@ -88,7 +89,7 @@ pub(super) fn diff(arguments: &Arguments) -> Result<(), Failure> {
     }
     section("other files that differ", others.iter().cloned());
     if params.is_empty() && steps.is_empty() && gone.is_empty() && tables.is_empty() && others.is_empty() {
-        anstream::println!("nothing differs");
+        outln!("nothing differs");
     }
     Ok(())
 }
@@ -96,9 +97,9 @@ pub(super) fn diff(arguments: &Arguments) -> Result<(), Failure> {
 fn section(title: &str, lines: impl Iterator<Item = String>) {
     for (i, line) in lines.enumerate() {
         if i == 0 {
-            anstream::println!("{title}");
+            outln!("{title}");
         }
-        anstream::println!("  {}", line.replace('\n', "\n  "));
+        outln!("  {}", line.replace('\n', "\n  "));
     }
 }
 

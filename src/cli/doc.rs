@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{Failure, project};
 use crate::error::{Code, Error};
+use crate::host::output::out;
 use crate::host::session::Setup;
 use crate::host::{Session, definitions, docs, engine, reference};
 use crate::store;
@@ -52,12 +53,12 @@ pub(super) fn doc(arguments: &Arguments) -> Result<(), Failure> {
     }
     let Some(name) = &arguments.name else {
         let text = if arguments.markdown { docs::markdown(&functions) } else { docs::list(&functions) };
-        anstream::print!("{text}");
+        out!("{text}");
         return Ok(());
     };
     match docs::text(&functions, name) {
         Some(text) => {
-            anstream::print!("{text}");
+            out!("{text}");
             Ok(())
         }
         None => {

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Failure, project};
 use crate::error::{Code, Error};
+use crate::host::output::outln;
 use crate::store;
 use crate::{memory, sweep};
 
@@ -54,7 +55,7 @@ pub(super) fn doctor(_: &Arguments) -> Result<(), Failure> {
     };
     say("cache", &format!("{} results, {:.1} MB, {damaged}", health.entries, health.bytes as f64 / 1e6));
     for (entry, why) in &health.damaged {
-        anstream::println!("          {entry}: {why}");
+        outln!("          {entry}: {why}");
     }
     say("slurm", if found("sbatch") { "found" } else { "not found" });
     if let Err(error) = written {
@@ -71,7 +72,7 @@ pub(super) fn doctor(_: &Arguments) -> Result<(), Failure> {
 }
 
 fn say(name: &str, what: &str) {
-    anstream::println!("{name:<10}{what}");
+    outln!("{name:<10}{what}");
 }
 
 fn gigabytes(bytes: u64) -> String {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{Failure, project};
 use crate::error::{Code, Error};
+use crate::host::output::outln;
 use crate::store;
 
 /// What the index says of one script.
@@ -83,6 +84,6 @@ pub(super) fn index() -> Result<(), Failure> {
     }
     let all = entries(&root);
     store::write_atomic(&root.join("results").join("README.md"), markdown(&all).as_bytes())?;
-    anstream::println!("results/README.md: {} scripts", all.len());
+    outln!("results/README.md: {} scripts", all.len());
     Ok(())
 }

@@ -3,17 +3,24 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use super::Failure;
 use crate::error::{Code, Error};
+use crate::host::Session;
 use crate::host::ending::{CTRL_C, TERMINATED, TIMEOUT};
-use crate::memory;
+use crate::host::output::errln;
+use crate::{memory, store};
 
-/// How long a run whose time is up may take to stop by itself.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a run that is asked to stop may take to stop by itself; and to put its results and its record in their place, which
+/// is not cut off sooner.
+const GRACE: Duration = Duration::from_millis(1700);
+const ENDING: Duration = Duration::from_secs(10);
+
+/// How often a guard looks.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Options of every verb that runs scripts.
 #[derive(Args, Clone, Default)]
@@ -34,6 +41,44 @@ pub struct Limits {
 pub(super) struct Watched {
     pub(super) stop: Arc<AtomicBool>,
     pub(super) stop_code: Arc<AtomicUsize>,
+}
+
+impl Watched {
+    /// The end of work that was asked to stop.
+    pub(super) fn stopped(&self) -> Failure {
+        let failure = Failure::from(Error::new(Code::Interrupted, "interrupted"));
+        match self.stop_code.load(Ordering::Relaxed) {
+            0 => failure,
+            code => Failure { exit_code: code.min(255) as u8, ..failure },
+        }
+    }
+
+    /// Ends the process when the run of `session` is asked to stop and does not within [`GRACE`]: some work cannot look for a stop
+    /// often enough. Whatever is written is written whole or not at all, so nothing is lost but the work since the last
+    /// checkpoint. The exit code is `code`, or that of the stop.
+    pub(super) fn guard(&self, session: &Arc<Session>, code: Option<u8>) {
+        let (watched, session) = (self.clone(), Arc::downgrade(session));
+        std::thread::spawn(move || {
+            while !watched.stop.load(Ordering::Relaxed) {
+                std::thread::sleep(LOOK);
+                if session.strong_count() == 0 {
+                    return;
+                }
+            }
+            let asked = Instant::now();
+            while let Some(session) = session.upgrade() {
+                let grace = if session.is_ending() || store::is_saving() { ENDING } else { GRACE };
+                if asked.elapsed() > grace {
+                    errln!("{}", super::plain(&session.why_stopped().fact("note", "the step did not stop by itself")));
+                    if let Some(kept) = session.results().abandon() {
+                        errln!("{}", session.partial_note(&kept));
+                    }
+                    std::process::exit(code.unwrap_or_else(|| session.stopped_code()).into());
+                }
+                std::thread::sleep(LOOK);
+            }
+        });
+    }
 }
 
 impl Limits {
@@ -59,8 +104,6 @@ impl Limits {
                 std::thread::sleep(time);
                 watched.stop_code.store(TIMEOUT, Ordering::Relaxed);
                 watched.stop.store(true, Ordering::Relaxed);
-                std::thread::sleep(GRACE);
-                std::process::exit(TIMEOUT as i32);
             });
         }
         Ok(watched)
@@ -87,7 +130,7 @@ pub(super) fn watch_signals(twice: bool) -> Watched {
             flag::register(signal, Arc::clone(&watched.stop))
         };
         if let Err(error) = watching() {
-            anstream::eprintln!("warning: signal {signal} will stop the run without a report: {error}");
+            errln!("warning: signal {signal} will stop the run without a report: {error}");
         }
     }
     watched

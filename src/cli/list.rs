@@ -1,10 +1,14 @@
 //! `saerun list`: the runs on record, and whether committed results still belong to their scripts.
 
+use std::sync::atomic::AtomicBool;
+
 use clap::Args;
 
 use super::run::Format;
 use super::{Failure, project};
+use crate::error::Result;
 use crate::host::committed::{self, Committed, Fault};
+use crate::host::output::outln;
 use crate::report::number::duration;
 use crate::store::{self, Record};
 
@@ -33,35 +37,35 @@ Example:
 Runs are kept in .saerun/runs, the newest 200 of them.";
 
 /// Prints both lists.
-pub(super) fn list(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn list(arguments: &Arguments) -> std::result::Result<(), Failure> {
     let root = project()?;
     let runs: Vec<Record> = store::runs(&root).into_iter().take(arguments.n).collect();
     let results: Vec<(String, String)> = committed::all(&root)
         .into_iter()
         .map(|(name, read)| {
-            let state = read.map_or_else(|error| error.to_string(), |committed| state(&root, &committed));
-            (name, state)
+            let state = read.and_then(|committed| state(&root, &committed)).unwrap_or_else(|error| error.to_string());
+            (name, state.replace('\n', " "))
         })
         .collect();
     if arguments.format == Format::Json {
         for run in &runs {
-            anstream::println!("{}", serde_json::json!({ "event": "run", "run": run }));
+            outln!("{}", serde_json::json!({ "event": "run", "run": run }));
         }
         for (name, state) in &results {
-            anstream::println!("{}", serde_json::json!({ "event": "results", "results": name, "state": state }));
+            outln!("{}", serde_json::json!({ "event": "results", "results": name, "state": state }));
         }
         return Ok(());
     }
     let mut rows = vec![["run", "begin", "exit", "time", "steps", "script"].map(str::to_string)];
     rows.extend(runs.iter().map(row));
     if runs.is_empty() {
-        anstream::println!("no run is on record");
+        outln!("no run is on record");
     } else {
         print(&rows);
     }
     if !results.is_empty() {
         let head = ["results".to_string(), "state".to_string()];
-        anstream::println!();
+        outln!("");
         print(&std::iter::once(head).chain(results.into_iter().map(|(name, state)| [name, state])).collect::<Vec<_>>());
     }
     Ok(())
@@ -79,16 +83,20 @@ pub(super) fn steps(run: &Record) -> String {
 }
 
 /// How a folder of results stands, in a clause.
-fn state(root: &std::path::Path, committed: &Committed) -> String {
-    let faults = committed::faults(root, committed);
-    match faults.iter().find(|fault| fault.is_of_results()).or(faults.first()) {
+fn state(root: &std::path::Path, committed: &Committed) -> Result<String> {
+    let faults = committed::faults(root, committed, &AtomicBool::new(false))?;
+    Ok(match faults.iter().find(|fault| fault.is_of_results()).or(faults.first()) {
         None => "matches its lock and script".to_string(),
         Some(Fault::Missing(file)) => format!("edited: {file} is missing"),
         Some(Fault::Edited(file)) => format!("edited: {file} does not match the lock"),
         Some(Fault::Unlisted(file)) => format!("edited: {file} is not in the lock"),
         Some(Fault::Changed(file)) => format!("older than {file}"),
         Some(Fault::Gone(file)) => format!("{file} is not there any more"),
-    }
+        Some(Fault::Lock(what)) => format!("edited: {what} is not what the run wrote"),
+        Some(Fault::LineEnds(file)) => format!("edited: {file} has other line ends than the run wrote"),
+        Some(Fault::InputChanged(file)) => format!("older than its input {file}"),
+        Some(Fault::InputGone(file)) => format!("its input {file} is not there any more"),
+    })
 }
 
 /// Columns with two spaces between them.
@@ -97,6 +105,6 @@ fn print<const N: usize>(rows: &[[String; N]]) {
     let widths: Vec<usize> = (0..N).map(width).collect();
     for row in rows {
         let line: String = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
-        anstream::println!("{}", line.trim_end());
+        outln!("{}", line.trim_end());
     }
 }

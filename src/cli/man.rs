@@ -6,6 +6,7 @@ use clap::{Args, Command, CommandFactory};
 
 use super::Failure;
 use crate::error::{Code, Error, Result};
+use crate::host::output::out;
 use crate::store;
 
 /// What `saerun man` takes.
@@ -27,7 +28,7 @@ pub(super) fn man(arguments: &Arguments) -> std::result::Result<(), Failure> {
     let mut command = super::Arguments::command();
     command.build();
     let Some(folder) = &arguments.dir else {
-        anstream::print!("{}", String::from_utf8_lossy(&page(&command)?));
+        out!("{}", String::from_utf8_lossy(&page(&command)?));
         return Ok(());
     };
     store::write_atomic(&folder.join("saerun.1"), &page(&command)?)?;

@@ -22,6 +22,7 @@ mod run;
 mod show;
 mod sweep;
 mod terminal;
+mod threads;
 mod verify;
 mod watch;
 mod why;
@@ -33,6 +34,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Error;
 use crate::host::ending;
+use crate::host::output::{self, errln, out};
 
 pub use memory::keep_big_buffers;
 
@@ -137,9 +139,16 @@ pub fn main() -> u8 {
     // A panic of a thread that nobody waited for.
     let bug = ended.as_ref().err().cloned().or_else(ending::unreported);
     if let Some(error) = bug {
-        anstream::eprintln!("{}", plain(&error));
+        errln!("{}", plain(&error));
     }
-    ended.unwrap_or(1)
+    let exit_code = ended.unwrap_or(1);
+    match output::finish() {
+        Ok(()) => exit_code,
+        Err(error) => {
+            errln!("{}", plain(&error));
+            exit_code.max(1)
+        }
+    }
 }
 
 /// As [`main`], as if there were no bugs.
@@ -147,10 +156,14 @@ fn what_it_says() -> u8 {
     crate::host::fix_hashing();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
+        // Help and version are no failures.
+        Err(error) if error.use_stderr() => {
+            errln!("{}", error.render().ansi().to_string().trim_end_matches('\n'));
+            return 2;
+        }
         Err(error) => {
-            // Help and version are no failures, and a closed pipe is nobody's fault.
-            let _ = error.print();
-            return if error.use_stderr() { 2 } else { 0 };
+            out!("{}", error.render().ansi());
+            return 0;
         }
     };
     let outcome = match (arguments.verb, arguments.run) {
@@ -183,7 +196,7 @@ fn what_it_says() -> u8 {
         Ok(()) => 0,
         Err(failure) => {
             if !failure.text.is_empty() {
-                anstream::eprintln!("{}", failure.text);
+                errln!("{}", failure.text);
             }
             failure.exit_code
         }

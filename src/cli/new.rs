@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::error::{Code, Error, Result};
+use crate::host::output::outln;
 use crate::store;
 
 /// What `saerun new` takes.
@@ -18,7 +19,7 @@ pub struct Arguments {
 
 const AFTER: &str = "\
 Examples:
-  saerun new geometry                 a project: a script, results/, .gitignore, README.md
+  saerun new geometry                 a project: a script, results/, .gitignore, .gitattributes, README.md
   cd geometry && saerun scripts/geometry.rhai
 
   saerun new scripts/hubs.rhai        one more script in this project
@@ -32,6 +33,10 @@ const SCRIPT: &str = include_str!("../../assets/template/experiment.rhai");
 const IGNORED: &str = "# What saerun remembers on this machine, and pages that tell of one run; other results are committed.\n\
 /.saerun/\n/results/*/report.html\n/results/repl/\n";
 
+/// What git leaves as it is: results are compared byte by byte, and the digest of a script counts its line ends inside of text.
+const ATTRIBUTES: &str = "# Results are compared byte by byte: git must not change their line ends.\n\
+results/** -text\n*.rhai text eol=lf\n";
+
 /// Makes it, and says what to do next.
 pub(super) fn new(arguments: &Arguments) -> std::result::Result<(), Failure> {
     let name = &arguments.name;
@@ -41,7 +46,7 @@ pub(super) fn new(arguments: &Arguments) -> std::result::Result<(), Failure> {
     }
     if name.extension().is_some_and(|extension| extension == "rhai") {
         store::write_atomic(name, SCRIPT.as_bytes())?;
-        anstream::println!("wrote {0}\nrun it: saerun {0}", name.display());
+        outln!("wrote {0}\nrun it: saerun {0}", name.display());
         return Ok(());
     }
     let Some(stem) = name.file_name().map(|stem| stem.to_string_lossy().into_owned()) else {
@@ -54,11 +59,7 @@ pub(super) fn new(arguments: &Arguments) -> std::result::Result<(), Failure> {
         return Err(Failure::usage(error));
     }
     project(name, &stem)?;
-    anstream::println!(
-        "made {}; run its script:\n  cd {}\n  saerun scripts/{stem}.rhai",
-        name.display(),
-        name.display()
-    );
+    outln!("made {}; run its script:\n  cd {}\n  saerun scripts/{stem}.rhai", name.display(), name.display());
     Ok(())
 }
 
@@ -70,5 +71,6 @@ fn project(folder: &Path, stem: &str) -> Result<()> {
     store::write_atomic(&folder.join("scripts").join(format!("{stem}.rhai")), SCRIPT.as_bytes())?;
     store::write_atomic(&folder.join("results").join(".gitkeep"), b"")?;
     store::write_atomic(&folder.join(".gitignore"), IGNORED.as_bytes())?;
+    store::write_atomic(&folder.join(".gitattributes"), ATTRIBUTES.as_bytes())?;
     store::write_atomic(&folder.join("README.md"), readme.as_bytes())
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Failure, project};
+use crate::host::output::{errln, outln};
 use crate::host::session::Setup;
 use crate::host::{Session, engine, preflight, run as host};
 
@@ -16,10 +17,10 @@ pub(super) fn params(file: &Path) -> Result<(), Failure> {
         .map_err(|report| Failure { text: report.draw(&session), exit_code: report.error.code.exit_code() })?;
     let declared = preflight::declared(&ast, &text).unwrap_or_default();
     if declared.is_empty() {
-        anstream::eprintln!("{name} declares no parameters");
+        errln!("{name} declares no parameters");
     }
     for (parameter, default) in declared {
-        anstream::println!("{parameter} = {default}");
+        outln!("{parameter} = {default}");
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use clap::Args;
 use super::limits::Watched;
 use super::{Failure, plain, run, terminal};
 use crate::error::{Code, Error};
+use crate::host::output::{errln, out, outln};
 use crate::host::repl::{Failed, LAST, Repl, unfinished};
 use crate::host::{docs, run as host};
 
@@ -88,7 +89,7 @@ pub(super) fn repl(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::usage(error.help("Ctrl-C stops what is running")));
     }
     arguments.options.limits.set()?;
-    arguments.options.use_threads();
+    arguments.options.use_threads()?;
     watch_signals(&attention);
     let root = setup.root.clone();
     let mut talk = Talk { repl: Repl::new(setup)?, root, attention, failures: 0, interrupted: false, left: None };
@@ -156,7 +157,7 @@ impl Talk {
             ":time" => {
                 let begin = Instant::now();
                 let next = self.eval(argument);
-                anstream::eprintln!("took {}", took(begin.elapsed().as_secs_f64()));
+                errln!("took {}", took(begin.elapsed().as_secs_f64()));
                 return next;
             }
             ":load" => self.load(Path::new(argument)),
@@ -184,7 +185,7 @@ impl Talk {
                 self.left = self.repl.ended();
                 return Next::Leave;
             }
-            Ok(Some(value)) => anstream::println!("{value}"),
+            Ok(Some(value)) => outln!("{value}"),
             Ok(None) => {}
             Err(failed) => self.failed(&failed),
         }
@@ -211,7 +212,7 @@ impl Talk {
         let functions = self.repl.functions(false);
         let all = || docs::text(&self.repl.functions(true), name);
         match docs::text(&functions, name).or_else(all) {
-            Some(text) => anstream::print!("{text}"),
+            Some(text) => out!("{text}"),
             None => {
                 let known: Vec<String> = functions.iter().map(docs::Function::path).collect();
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -229,19 +230,19 @@ impl Talk {
         let (names, kinds) = (width(|v| &v.name), width(|v| &v.kind));
         for variable in &all {
             let (name, kind) = (&variable.name, &variable.kind);
-            anstream::println!("{name:names$}  {kind:kinds$}  {}", self.repl.line(name));
+            outln!("{name:names$}  {kind:kinds$}  {}", self.repl.line(name));
         }
     }
 
     fn failed(&mut self, failed: &Failed) {
         self.failures += 1;
         self.interrupted |= failed.code == Code::Interrupted;
-        anstream::eprintln!("{}", failed.text);
+        errln!("{}", failed.text);
     }
 
     fn complain(&mut self, error: &Error) {
         self.failures += 1;
-        anstream::eprintln!("{}", plain(error));
+        errln!("{}", plain(error));
     }
 }
 
@@ -252,9 +253,9 @@ pub(super) fn is_command(input: &str) -> bool {
 
 fn help() {
     for (name, argument, what) in COMMANDS {
-        anstream::println!("{:<18}{what}", format!("{name} {argument}"));
+        outln!("{:<18}{what}", format!("{name} {argument}"));
     }
-    anstream::println!(
+    outln!(
         "\nThe value of an input is shown and kept in `{LAST}`; figures are saved. Tab completes. An input goes on in the\n\
          next line while a bracket, a block or an expression is open. An input that fails changes nothing.\n\
          Ctrl-C stops what is running."
@@ -284,7 +285,7 @@ fn watch_signals(attention: &Arc<Attention>) {
     let attention = Arc::clone(attention);
     let mut signals = match signal_hook::iterator::Signals::new([consts::SIGINT, consts::SIGTERM]) {
         Ok(signals) => signals,
-        Err(error) => return anstream::eprintln!("warning: Ctrl-C will end the process: {error}"),
+        Err(error) => return errln!("warning: Ctrl-C will end the process: {error}"),
     };
     std::thread::spawn(move || {
         for _ in signals.forever() {
@@ -294,7 +295,7 @@ fn watch_signals(attention: &Arc<Attention>) {
             attention.stop.store(true, Ordering::Relaxed);
             match attention.presses.fetch_add(1, Ordering::Relaxed) {
                 0 => {}
-                1 => anstream::eprintln!("it will stop soon; Ctrl-C once more ends the process"),
+                1 => errln!("it will stop soon; Ctrl-C once more ends the process"),
                 _ => std::process::exit(130),
             }
         }

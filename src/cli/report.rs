@@ -8,6 +8,7 @@ use super::{Failure, project};
 use crate::error::{Code, Error};
 use crate::host::Session;
 use crate::host::events::Stamped;
+use crate::host::output::outln;
 use crate::host::page::Run;
 use crate::report::html;
 use crate::store::{self, Record};
@@ -54,7 +55,9 @@ pub(super) fn report(arguments: &Arguments) -> Result<(), Failure> {
     let path = arguments.out.as_ref().map_or(usual, |out| root.join(out));
     let events: Vec<Stamped> =
         store::run_events(&root, &record.id).lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let results = beside.unwrap_or_default();
+    // What a run had saved that did not end well is beside its record.
+    let partial = store::partial_dir(&root, &record.id);
+    let results = if partial.is_dir() { partial } else { beside.unwrap_or_default() };
     let run = Run {
         events: &events,
         lock: store::run_lock(&root, &record.id)?,
@@ -64,7 +67,7 @@ pub(super) fn report(arguments: &Arguments) -> Result<(), Failure> {
         folder: way(path.parent().unwrap_or(Path::new("")), &results),
     };
     store::write_atomic(&path, html::page(&run.page()).as_bytes())?;
-    anstream::println!("{}", shown(&root, &path));
+    outln!("{}", shown(&root, &path));
     Ok(())
 }
 
@@ -79,16 +82,17 @@ pub(super) fn leave(
     let results = session.results();
     let path = match path {
         Some(path) => session.root().join(path),
-        None if exit_code == 0 && !results.written().is_empty() => results.dir().join("report.html"),
+        None if exit_code == 0 && !results.written().is_empty() => results.home().join("report.html"),
         None => return Ok(()),
     };
+    let results = results.dir();
     let run = Run {
         events: &session.console().events(),
         lock: session.lock(script),
-        results: results.dir(),
+        results: &results,
         sources: session.source_texts(),
         record,
-        folder: way(path.parent().unwrap_or(Path::new("")), results.dir()),
+        folder: way(path.parent().unwrap_or(Path::new("")), &results),
     };
     store::write_atomic(&path, html::page(&run.page()).as_bytes())?;
     session.console().say(&format!("page   {}", shown(session.root(), &path)));

@@ -8,14 +8,16 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::limits::{Limits, Watched};
-use super::{Failure, project};
+use super::{Failure, project, threads};
 use crate::device::DeviceName;
-use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
 use crate::host::events::{self, Event};
+use crate::host::output::errln;
+use crate::host::saving::Keeping;
 use crate::host::session::{Override, Setup};
-use crate::host::{Session, committed, record, run as host};
+use crate::host::{Session, committed, record, run as host, text_file};
 use crate::report::yaml;
+use crate::store::{self, Record};
 
 /// What `saerun run` takes.
 #[derive(Args)]
@@ -52,7 +54,7 @@ pub(super) struct Options {
     #[arg(long = "params", value_name = "FILE")]
     params: Option<PathBuf>,
     /// How many threads to compute with [default: all cores]; results do not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = threads::threads)]
     threads: Option<u16>,
     /// Where SAEs are trained: cpu, or cuda:0 or metal:0 in a build with that feature [default: cpu]
     #[arg(long, value_name = "DEVICE")]
@@ -102,10 +104,11 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
 /// Runs a script and leaves its results, its prose and its lock.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let watched = arguments.options.limits.apply()?;
-    arguments.options.use_threads();
+    arguments.options.use_threads()?;
     let (script, setup) = open(arguments, &watched)?;
     let session = Arc::new(Session::new(setup)?);
     let ending = Ending { verifying: arguments.verify_in.is_some(), report: arguments.report.clone() };
+    watched.guard(&session, None);
     perform(&session, &script, &ending)
 }
 
@@ -121,6 +124,9 @@ pub(super) fn open(arguments: &Arguments, watched: &Watched) -> Result<(Script, 
     let name = inside(&project()?, &name);
     let stem = Path::new(&name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let mut setup = arguments.options.setup(stem, watched)?;
+    setup.script.clone_from(&name);
+    // A run of `verify` has a folder of its own, which is not that of its script.
+    setup.keeping = if arguments.verify_in.is_some() { Keeping::Staged } else { Keeping::Exclusive };
     setup.json = arguments.format == Format::Json;
     setup.results = arguments.out.as_ref().map(|folder| setup.root.join(folder));
     setup.cache = arguments.verify_in.clone();
@@ -147,12 +153,14 @@ impl Options {
                 Some(name) => name.open().map_err(Failure::usage)?.map(|device| (name, device)),
                 None => None,
             },
+            script: String::new(),
+            keeping: Keeping::Direct,
         })
     }
 
     /// Computes with as many threads as are asked for, from here on.
-    pub(super) fn use_threads(&self) {
-        use_threads(self.threads);
+    pub(super) fn use_threads(&self) -> Result<(), Failure> {
+        threads::use_threads(self.threads)
     }
 
     /// The file with parameters, if there is one.
@@ -176,6 +184,7 @@ pub(super) fn perform(session: &Arc<Session>, script: &Script, ending: &Ending) 
     session.console().emit(Event::Begin { schema: events::SCHEMA, saerun, script: script.name.clone() });
     let begun = record::begin(session);
     let outcome = host::run(session, &script.name, &script.text);
+    session.begin_ending();
     let outcome = outcome.map_err(|report| {
         session.console().emit(failed(&report));
         Failure { text: report.draw(session), exit_code: session.exit_code(&report.error) }
@@ -190,14 +199,29 @@ pub(super) fn perform(session: &Arc<Session>, script: &Script, ending: &Ending) 
     session.console().emit(Event::End { exit_code, seconds: session.console().elapsed() });
     let kept = record::leave(session, &script.name, begun, ending.verifying, exit_code);
     if let Err(error) = &kept {
-        anstream::eprintln!("warning: this run is not on record: {error}");
+        errln!("warning: this run is not on record: {error}");
     }
+    let outcome = outcome.map_err(|failure| with_partial(session, kept.as_ref().ok(), failure));
     if ending.verifying {
         return outcome;
     }
     let page = super::report::leave(session, &script.name, kept.ok().as_ref(), ending.report.as_deref(), exit_code);
+    session.results().release();
     // What stopped the script comes before what its page lacks.
     outcome.and(page)
+}
+
+/// The failure, and where the files are that the run had saved.
+fn with_partial(session: &Session, record: Option<&Record>, failure: Failure) -> Failure {
+    let place = match record {
+        Some(record) => store::partial_dir(session.root(), &record.id),
+        None => store::runs_dir(session.root()).join(format!("{}-unrecorded", std::process::id())),
+    };
+    let note = session.keep_partial(&place).unwrap_or_else(|error| Some(format!("warning: {error}")));
+    match note {
+        Some(note) => Failure { text: [failure.text, note].join("\n").trim_start().to_string(), ..failure },
+        None => failure,
+    }
 }
 
 /// Whether the environment asks for no progress: a log of continuous integration, mostly.
@@ -217,35 +241,26 @@ fn failed(report: &Report) -> Event {
     }
 }
 
-/// Computes with so many threads from here on; `None` leaves the choice to the environment and the machine.
-pub(super) fn use_threads(threads: Option<u16>) {
-    if let Some(threads) = threads {
-        // Nothing has used the pool yet, so this cannot come too late.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
-    }
-}
-
-/// Writes the prose and the lock beside the results; a script without results leaves neither.
+/// Writes the prose and the lock beside the results, and puts all of them into their folder; a script without results leaves
+/// nothing.
 pub(super) fn leave_record(session: &Session, name: &str) -> crate::error::Result<()> {
     let notes = session.notes();
     session.console().set_place(None);
     if !notes.is_empty() {
-        session.save("notes.md", format!("{}\n", notes.join("\n\n").trim_end()).as_bytes())?;
+        session.save_own("notes.md", format!("{}\n", notes.join("\n\n").trim_end()).as_bytes())?;
     }
-    if session.results().written().is_empty() {
+    let results = session.results();
+    if results.written().is_empty() {
         return Ok(());
     }
     let lock = session.lock(name);
-    let before = committed::at(session.results().dir());
-    session.save("run.yaml", yaml::lock_to_yaml(&lock)?.as_bytes())?;
-    if let Some(before) = before.filter(|before| before.script.file == lock.script.file) {
-        // What an earlier run left under names that this one does not use would belong to no lock.
-        session.results().remove_stale(&before.outputs);
-        if before.params != lock.params {
-            session.console().say("note   these replace results of other parameters; `--out FOLDER` keeps both");
-        }
+    let before = committed::at(results.home()).filter(|before| before.script.file == lock.script.file);
+    session.save_own("run.yaml", yaml::lock_to_yaml(&lock)?.as_bytes())?;
+    if before.as_ref().is_some_and(|before| before.params != lock.params) {
+        session.console().say("note   these replace results of other parameters; `--out FOLDER` keeps both");
     }
-    Ok(())
+    // What an earlier run left under names that this one does not use would belong to no lock.
+    results.commit(&before.map(|before| before.outputs).unwrap_or_default())
 }
 
 /// The script's name in reports and in the lock: its path inside the project, or its bare file name.
@@ -262,9 +277,7 @@ pub(super) fn inside(root: &Path, name: &str) -> String {
 fn overrides(options: &Options) -> crate::error::Result<BTreeMap<String, Override>> {
     let mut all = BTreeMap::new();
     if let Some(path) = &options.params {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Error::new(Code::MissingFile, format!("cannot read the parameter file `{}`: {error}", path.display()))
-        })?;
+        let text = text_file::read(path, "the parameter file")?;
         if let Value::Object(pairs) = yaml::parse_params(&text)? {
             all.extend(pairs.into_iter().map(|(name, value)| (name, Override::Plain(value))));
         }

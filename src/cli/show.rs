@@ -5,6 +5,7 @@ use clap::Args;
 use super::list::steps;
 use super::{Failure, project};
 use crate::host::events::{Event, Stamped};
+use crate::host::output::outln;
 use crate::report::number::duration;
 use crate::store::{self, short};
 
@@ -28,39 +29,44 @@ pub(super) fn show(arguments: &Arguments) -> Result<(), Failure> {
     let run = store::find_run(&root, &arguments.run).map_err(Failure::usage)?;
     let lock = store::run_lock(&root, &run.id)?;
     let machine = &run.machine;
-    anstream::println!("run {} of {}", run.id, run.script);
-    anstream::println!("command: {}", run.command.join(" "));
-    anstream::println!("began {}, took {}, exit code {}", run.begin, duration(run.seconds), run.exit_code);
+    outln!("run {} of {}", run.id, run.script);
+    outln!("command: {}", run.command.join(" "));
+    outln!("began {}, took {}, exit code {}", run.begin, duration(run.seconds), run.exit_code);
     let memory = machine.peak_memory_bytes.map_or(String::new(), |b| format!(", at most {} MiB of memory", b >> 20));
-    anstream::println!("{}, {}, {} threads, {}{memory}", machine.os, machine.cpu, machine.threads, machine.kernel);
+    outln!("{}, {}, {} threads, {}{memory}", machine.os, machine.cpu, machine.threads, machine.kernel);
     if let Some(git) = &run.git {
         let patch =
             git.patch.as_deref().map(|digest| format!(", patch {} of {} bytes", short(digest), git.patch_bytes));
         let dirty = if git.dirty { ", with changes" } else { "" };
-        anstream::println!("commit {}{dirty}{}", git.commit, patch.unwrap_or_default());
+        outln!("commit {}{dirty}{}", git.commit, patch.unwrap_or_default());
     }
-    anstream::println!("\nparameters");
-    lock.params.iter().for_each(|(name, value)| anstream::println!("  {name}: {value}"));
-    anstream::println!("\nsteps: {}", steps(&run));
+    outln!("\nparameters");
+    lock.params.iter().for_each(|(name, value)| outln!("  {name}: {value}"));
+    outln!("\nsteps: {}", steps(&run));
     for step in &run.steps {
         let how = if step.cached { "cached".to_string() } else { format!("ran in {}", duration(step.seconds)) };
-        anstream::println!("  {} at {}:{} {how} (key {})", step.function, step.file, step.line, short(&step.key));
+        outln!("  {} at {}:{} {how} (key {})", step.function, step.file, step.line, short(&step.key));
     }
-    anstream::println!("\nprints");
+    outln!("\nprints");
     for line in store::run_events(&root, &run.id).lines() {
         match serde_json::from_str::<Stamped>(line).map(|stamped| stamped.event) {
-            Ok(Event::Print { text, .. }) => anstream::println!("  {}", text.replace('\n', "\n  ")),
-            Ok(Event::Warning { message, .. }) => anstream::println!("  warning: {message}"),
+            Ok(Event::Print { text, .. }) => outln!("  {}", text.replace('\n', "\n  ")),
+            Ok(Event::Warning { message, .. }) => outln!("  warning: {message}"),
             Ok(Event::Failed { code, message, at, .. }) => {
                 let at = at.map_or(String::new(), |at| format!(" at {}:{}", at.file, at.line));
-                anstream::println!("  error[{code}]: {message}{at}");
+                outln!("  error[{code}]: {message}{at}");
             }
             _ => {}
         }
     }
-    anstream::println!("\noutputs");
+    outln!("\noutputs");
     for (name, written) in &lock.outputs {
-        anstream::println!("  {name}: {} bytes, {}", written.bytes, short(&written.blake3));
+        outln!("  {name}: {} bytes, {}", written.bytes, short(&written.blake3));
+    }
+    let partial = store::partial_dir(&root, &run.id);
+    if partial.is_dir() {
+        let partial = partial.strip_prefix(&root).unwrap_or(&partial).to_string_lossy().replace('\\', "/");
+        outln!("\nthe run did not end well: its files are in {partial}");
     }
     Ok(())
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::limits::{Watched, watch_signals};
+use super::limits::watch_signals;
 use super::{Failure, grid, project};
 use crate::error::{Code, Error};
+use crate::host::output::{errln, outln};
 use crate::sweep::{self, Engine, Options, Plan, State, slurm};
 
 /// Some cells failed, or are missing.
@@ -72,7 +73,7 @@ struct EngineArguments {
     #[arg(long, value_enum)]
     engine: Option<EngineName>,
     /// local: cells at once, the cores divided between them [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = super::threads::jobs)]
     jobs: Option<usize>,
     /// slurm: tasks at once [default: no bound]
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -133,7 +134,7 @@ pub(super) fn sweep(arguments: Arguments) -> Result<(), Failure> {
         (Some(Verb::Cancel { dir }), _) => cancel(&dir),
         (None, Some(file)) => {
             let (dir, plan) = grid::plan(&file, &arguments.grid)?;
-            anstream::eprintln!("{} cells of {} in {}", plan.cells.len(), plan.script, dir.display());
+            errln!("{} cells of {} in {}", plan.cells.len(), plan.script, dir.display());
             go(&dir, &plan, &arguments.engine)
         }
         (None, None) => {
@@ -155,16 +156,20 @@ fn go(dir: &Path, plan: &Plan, engine: &EngineArguments) -> Result<(), Failure> 
     let cells: Vec<usize> = (0..states.len()).filter(|index| states[*index].wanting()).collect();
     match options.engine {
         Engine::Local => {
-            let Watched { stop, .. } = watch_signals(true);
-            let tell = |line: &str| anstream::eprintln!("{line}");
-            sweep::run(dir, plan, &cells, &sweep::Pool { jobs: options.jobs, stop: &stop, tell: &tell })?;
+            let watched = watch_signals(true);
+            let tell = |line: &str| errln!("{line}");
+            let pool = sweep::Pool { jobs: options.jobs, stop: &watched.stop, tell: &tell };
+            sweep::run(dir, plan, &cells, &pool).map_err(|error| match error.code {
+                Code::Interrupted => Failure { exit_code: watched.stopped().exit_code, ..Failure::from(error) },
+                _ => Failure::from(error),
+            })?;
         }
         Engine::Slurm => {
             for submission in slurm::submit(dir, &root, &cells, &options)? {
-                anstream::eprintln!("submitted job {}, {} tasks", submission.job, submission.tasks.len());
+                errln!("submitted job {}, {} tasks", submission.job, submission.tasks.len());
             }
             if !engine.wait {
-                anstream::eprintln!("`saerun sweep status {}` shows how they stand", dir.display());
+                errln!("`saerun sweep status {}` shows how they stand", dir.display());
                 return Ok(());
             }
             wait(dir, plan);
@@ -182,7 +187,7 @@ fn wait(dir: &Path, plan: &Plan) {
         let states = sweep::states(dir, plan, &slurm::submissions(dir));
         let summary = sweep::summary(&states);
         if summary != said {
-            anstream::eprintln!("{summary}");
+            errln!("{summary}");
             said = summary;
         }
         if states.iter().any(|state| matches!(state, State::Running | State::Pending)) {
@@ -194,7 +199,7 @@ fn wait(dir: &Path, plan: &Plan) {
         }
         std::thread::sleep(PAUSE);
     }
-    anstream::eprintln!("warning: the scheduler gives no answer about some cells");
+    errln!("warning: the scheduler gives no answer about some cells");
 }
 
 /// Every cell that is not done, how many stand how, and the CPUs when they differ.
@@ -208,12 +213,12 @@ fn status(dir: &Path) -> Result<(), Failure> {
             State::Ended(why) => format!("  {why}"),
             _ => String::new(),
         };
-        anstream::println!("{index:>6}  {:<8}{}{why}", state.name(), plan.label(index));
+        outln!("{index:>6}  {:<8}{}{why}", state.name(), plan.label(index));
     }
     let done = |state: &State| if let State::Done(outcome) = state { Some(outcome.cpu.clone()) } else { None };
     let cpus = states.iter().enumerate().filter_map(|(index, state)| Some((index, done(state)?)));
     warn_of_cpus(&sweep::by_cpu(cpus));
-    anstream::println!("{}", sweep::summary(&states));
+    outln!("{}", sweep::summary(&states));
     Ok(())
 }
 
@@ -222,7 +227,7 @@ fn collect(dir: &Path) -> Result<(), Failure> {
     let plan = Plan::read(dir).map_err(Failure::usage)?;
     let collected = sweep::collect(dir, &plan)?;
     for file in &collected.files {
-        anstream::println!("{}", file.display());
+        outln!("{}", file.display());
     }
     warn_of_cpus(&collected.cpus);
     if collected.missing.is_empty() {
@@ -250,13 +255,13 @@ fn warn_of_cpus(cpus: &[(String, Vec<usize>)]) {
     let Some((most, _)) = cpus.iter().max_by_key(|(_, cells)| cells.len()).filter(|_| cpus.len() > 1) else { return };
     for (cpu, cells) in cpus.iter().filter(|(cpu, _)| cpu != most) {
         let cells = slurm::array(cells, 0);
-        anstream::eprintln!("warning: cells {cells} ran on `{cpu}`, others on `{most}`: last digits may differ");
+        errln!("warning: cells {cells} ran on `{cpu}`, others on `{most}`: last digits may differ");
     }
 }
 
 /// Well when every cell is done, and exit code 5 otherwise.
 fn verdict(dir: &Path, states: &[State]) -> Result<(), Failure> {
-    anstream::eprintln!("{}", sweep::summary(states));
+    errln!("{}", sweep::summary(states));
     if states.iter().all(|state| matches!(state, State::Done(_))) {
         return Ok(());
     }

@@ -14,6 +14,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use super::Failure;
 use super::repl::{COMMANDS, Next, Talk, is_command};
 use crate::error::{Code, Error};
+use crate::host::output::errln;
 use crate::host::repl::{Candidate, History, Names, complete, hint, unfinished};
 
 /// Takes inputs from the terminal until one says to leave.
@@ -27,7 +28,7 @@ pub(super) fn talk(talk: &mut Talk) -> Result<(), Failure> {
     for input in inputs {
         editor.add_history_entry(input).map_err(broken)?;
     }
-    anstream::eprintln!("saerun {}: `:help` lists commands, Tab completes, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
+    errln!("saerun {}: `:help` lists commands, Tab completes, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
     loop {
         editor.set_helper(Some(Desk { names: talk.repl.names() }));
         let input = match editor.readline("> ") {

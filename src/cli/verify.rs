@@ -12,16 +12,21 @@ use super::run::Format;
 use super::{Failure, limits, project};
 use crate::error::{Code, Error};
 use crate::host::committed::{self, Committed, Fault};
+use crate::host::output::{errln, outln};
 use crate::report::compare::{self, Difference};
 use crate::report::number::duration;
 use crate::report::yaml;
 use crate::store::{self, Lock};
+use crate::sweep;
 
 /// Results are not what their lock says.
 const DIFFERENT: u8 = 3;
 
 /// `--quick` takes what is known to take no longer.
 const QUICK: f64 = 60.0;
+
+/// How long a run that is asked to stop may take: it is not kept anyway.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// What `saerun verify` takes.
 #[derive(Args)]
@@ -31,7 +36,7 @@ pub struct Arguments {
     #[arg(value_name = "SCRIPT|RESULTS")]
     what: Vec<PathBuf>,
     /// Run once with each of these numbers of threads, such as 1,2
-    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = super::threads::threads)]
     threads: Vec<u16>,
     /// Only what is known to take less than a minute, or says `// verify: quick` before its code
     #[arg(long)]
@@ -101,7 +106,7 @@ pub(super) fn verify(arguments: &Arguments) -> Result<(), Failure> {
         let error = Error::new(Code::Failed, "`verify` takes no parameters: a lock fixes all of them");
         return Err(Failure::usage(error.help("`saerun run SCRIPT --set ..` runs with others")));
     }
-    let all = chosen(&root, &arguments.what)?;
+    let (all, damaged) = chosen(&root, &arguments.what)?;
     let runs = store::runs(&root);
     let times: Vec<Option<f64>> = all.iter().map(|one| committed::time_of(&one.lock, &runs)).collect();
     let quick = |one: &Committed, time: Option<f64>| {
@@ -109,10 +114,11 @@ pub(super) fn verify(arguments: &Arguments) -> Result<(), Failure> {
     };
     let picked: Vec<_> = all.iter().zip(times).filter(|(one, time)| quick(one, *time)).collect();
     announce(arguments, &picked);
-    let limits::Watched { stop, .. } = limits::watch_signals(true);
-    let mut verdicts = Vec::new();
+    let watched = limits::watch_signals(true);
+    let stop = &watched.stop;
+    let mut verdicts: Vec<Verdict> = damaged.iter().map(|(name, error)| tell_damaged(arguments, name, error)).collect();
     for (one, _) in &picked {
-        let faults = committed::faults(&root, one);
+        let faults = committed::faults(&root, one, stop).map_err(|_| watched.stopped())?;
         if !faults.is_empty() || arguments.no_run {
             let verdict = if faults.is_empty() { Verdict::Matches } else { Verdict::Mismatch };
             verdicts.push(tell(arguments, one, &Outcome { faults, ..Outcome::new(verdict, None, 0.0) }));
@@ -120,7 +126,7 @@ pub(super) fn verify(arguments: &Arguments) -> Result<(), Failure> {
         }
         let threads: Vec<Option<u16>> = arguments.threads.iter().copied().map(Some).collect();
         for threads in if threads.is_empty() { vec![None] } else { threads } {
-            verdicts.push(tell(arguments, one, &again(&root, one, threads, arguments, &stop)?));
+            verdicts.push(tell(arguments, one, &again(&root, one, threads, arguments, &watched)?));
         }
     }
     let bad = verdicts.iter().filter(|v| !matches!(v, Verdict::Same | Verdict::Within | Verdict::Matches)).count();
@@ -135,17 +141,38 @@ pub(super) fn verify(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The results that were named, or all.
-fn chosen(root: &Path, what: &[PathBuf]) -> Result<Vec<Committed>, Failure> {
-    if !what.is_empty() {
-        return what.iter().map(|what| committed::of(root, what).map_err(Failure::usage)).collect();
-    }
-    let all: Vec<Committed> = committed::all(root).into_iter().map(|(_, read)| read).collect::<Result<_, _>>()?;
+/// The results that were named, or all; apart from them those whose lock is damaged, which does not keep the others from being
+/// compared.
+type Chosen = (Vec<Committed>, Vec<(String, Error)>);
+
+fn chosen(root: &Path, what: &[PathBuf]) -> Result<Chosen, Failure> {
+    let named = |what: &PathBuf| (what.to_string_lossy().into_owned(), committed::of(root, what));
+    let all = if what.is_empty() { committed::all(root) } else { what.iter().map(named).collect() };
     if all.is_empty() {
         let error = Error::new(Code::MissingFile, "no folder of results/ has a lock");
         return Err(Failure::usage(error.help("run a script first: it leaves results/SCRIPT/run.yaml")));
     }
-    Ok(all)
+    let (mut good, mut damaged) = (Vec::new(), Vec::new());
+    for (name, read) in all {
+        match read {
+            Ok(one) => good.push(one),
+            Err(error) if error.code == Code::DamagedFile => damaged.push((name, error)),
+            Err(error) => return Err(Failure::usage(error)),
+        }
+    }
+    Ok((good, damaged))
+}
+
+/// Says that a lock cannot be read.
+fn tell_damaged(arguments: &Arguments, name: &str, error: &Error) -> Verdict {
+    let cause = error.to_string().replace('\n', " ");
+    if arguments.format == Format::Json {
+        outln!("{}", json!({ "event": "verified", "results": name, "verdict": "damaged", "cause": cause }));
+    } else {
+        outln!("{name}: its lock is damaged\n  {cause}");
+        error.help.iter().for_each(|help| outln!("  {help}"));
+    }
+    Verdict::Mismatch
 }
 
 /// Says what will run and how long that took, before it does.
@@ -154,12 +181,12 @@ fn announce(arguments: &Arguments, picked: &[(&Committed, Option<f64>)]) {
         return;
     }
     if picked.is_empty() {
-        anstream::eprintln!("nothing here is known to be quick");
+        errln!("nothing here is known to be quick");
     }
     for (one, time) in picked {
         let time = time
             .map_or("how long that takes is not on record".to_string(), |t| format!("took {} last time", duration(t)));
-        anstream::eprintln!("verify {}: {}, {time}", one.name, one.lock.script.file);
+        errln!("verify {}: {}, {time}", one.name, one.lock.script.file);
     }
 }
 
@@ -175,7 +202,7 @@ fn again(
     one: &Committed,
     threads: Option<u16>,
     arguments: &Arguments,
-    stop: &AtomicBool,
+    watched: &limits::Watched,
 ) -> Result<Outcome, Failure> {
     let scratch = store::scratch(root)?;
     let (params, out) = (scratch.path().join("params.yaml"), scratch.path().join("results"));
@@ -199,10 +226,10 @@ fn again(
     }
     let begin = Instant::now();
     let child = command.spawn().map_err(|error| Error::new(Code::Internal, format!("cannot run saerun: {error}")))?;
-    let code = wait(child, stop)?;
+    let code = wait(child, &watched.stop)?;
     let seconds = begin.elapsed().as_secs_f64();
-    if stop.load(Ordering::Relaxed) {
-        return Err(Failure::from(Error::new(Code::Interrupted, "interrupted")));
+    if watched.stop.load(Ordering::Relaxed) {
+        return Err(watched.stopped());
     }
     if code != 0 {
         return Ok(Outcome::new(Verdict::Failed(code), threads, seconds));
@@ -222,8 +249,15 @@ fn wait(mut child: Child, stop: &AtomicBool) -> Result<u8, Failure> {
         if let Some(status) = child.try_wait().map_err(failed)? {
             return Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
         }
-        if stop.load(Ordering::Relaxed) && stopped.get_or_insert_with(Instant::now).elapsed() > Duration::from_secs(2) {
-            let _ = child.kill();
+        match stopped {
+            None if stop.load(Ordering::Relaxed) => {
+                stopped = Some(Instant::now());
+                sweep::ask_to_stop(&mut child);
+            }
+            Some(since) if since.elapsed() > PATIENCE => {
+                let _ = child.kill();
+            }
+            _ => {}
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -292,7 +326,7 @@ fn cause(old: &Lock, new: &Lock) -> Option<String> {
 /// Prints an outcome and gives its verdict.
 fn tell(arguments: &Arguments, one: &Committed, outcome: &Outcome) -> Verdict {
     if arguments.format == Format::Json {
-        anstream::println!("{}", as_json(one, outcome));
+        outln!("{}", as_json(one, outcome));
         return outcome.verdict;
     }
     let at = match outcome.threads {
@@ -306,22 +340,23 @@ fn tell(arguments: &Arguments, one: &Committed, outcome: &Outcome) -> Verdict {
         Verdict::Within => format!("the same within the tolerance (instructions of the lock: {was}, here: {here})"),
         Verdict::Matches => "files, lock and script belong together".to_string(),
         Verdict::Mismatch if outcome.faults.iter().any(Fault::is_of_results) => "does not match its lock".to_string(),
+        Verdict::Mismatch if outcome.faults.iter().all(Fault::is_of_inputs) => "was made from other inputs".to_string(),
         Verdict::Mismatch => "was made by another version of its script".to_string(),
         Verdict::Differs => "differs".to_string(),
         Verdict::Failed(code) => format!("the script failed with exit code {code}"),
     };
-    anstream::println!("{}: {text}{at}", one.name);
+    outln!("{}: {text}{at}", one.name);
     for fault in &outcome.faults {
-        anstream::println!("  {fault}");
+        outln!("  {fault}");
     }
     if let Some((file, difference)) = &outcome.first {
-        anstream::println!("  {file} {}", difference.to_string().replace('\n', "\n  "));
+        outln!("  {file} {}", difference.to_string().replace('\n', "\n  "));
     }
     if !outcome.also.is_empty() {
-        anstream::println!("  also different: {}", outcome.also.join(", "));
+        outln!("  also different: {}", outcome.also.join(", "));
     }
     if let Some(cause) = &outcome.cause {
-        anstream::println!("  {cause}");
+        outln!("  {cause}");
     }
     outcome.verdict
 }

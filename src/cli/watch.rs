@@ -1,4 +1,4 @@
-//! `saerun watch FILE`: runs a script again whenever it, or what it imports, is saved.
+//! `saerun watch FILE`: runs a script again whenever it, or what it imports or reads, is saved.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,9 @@ use clap::Args;
 use super::{Failure, limits, project, run};
 use crate::error::{Code, Error};
 use crate::host::Session;
+use crate::host::output::errln;
 use crate::report::number::duration;
-use crate::store::Key;
+use crate::store::{self, Key};
 
 /// What `saerun watch` takes.
 #[derive(Args)]
@@ -46,19 +47,23 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// Runs, waits for a change, and runs again, until Ctrl-C.
 pub(super) fn watch(arguments: &Arguments) -> Result<(), Failure> {
     let leave = arguments.run.options.limits.apply()?.stop;
-    arguments.run.options.use_threads();
+    arguments.run.options.use_threads()?;
     let limit = (!arguments.all).then(|| Duration::from_secs_f64(arguments.limit));
     let root = project()?;
     // What cannot be read now is a slip of the command line; later it is a file that is just being saved.
     run::open(&arguments.run, &limits::Watched::default())?;
-    let mut watched =
-        Watched { root, params: arguments.run.options.params().map(Path::to_path_buf), seen: BTreeMap::new() };
+    let mut watched = Watched {
+        root,
+        params: arguments.run.options.params().map(Path::to_path_buf),
+        seen: BTreeMap::new(),
+        data: BTreeMap::new(),
+    };
     while !leave.load(Ordering::Relaxed) {
         let names = once(arguments, limit, &leave, &mut watched)?;
         if leave.load(Ordering::Relaxed) {
             break;
         }
-        anstream::eprintln!("watching {}; Ctrl-C ends", names.join(", "));
+        errln!("watching {}; Ctrl-C ends", names.join(", "));
         watched.wait(&leave);
     }
     Ok(())
@@ -77,7 +82,7 @@ fn once(
     let (script, setup) = match opened {
         Ok(opened) => opened,
         Err(failure) => {
-            anstream::eprintln!("{}", failure.text);
+            errln!("{}", failure.text);
             return Ok(watched.names());
         }
     };
@@ -101,9 +106,9 @@ fn once(
     let bug = || Error::new(Code::Internal, "a panic stopped the run: this is a bug in saerun");
     match (outcome.unwrap_or_else(|_| Err(bug().into())), late, limit) {
         (Err(failure), Some(key), Some(limit)) if failure.exit_code == Code::Interrupted.exit_code() => {
-            anstream::eprintln!("{}\n{}", failure.text, too_long(&session, &key, limit, &script.name));
+            errln!("{}\n{}", failure.text, too_long(&session, &key, limit, &script.name));
         }
-        (Err(failure), ..) => anstream::eprintln!("{}", failure.text),
+        (Err(failure), ..) => errln!("{}", failure.text),
         (Ok(()), ..) => {}
     }
     watched.remember(&session);
@@ -124,12 +129,18 @@ fn too_long(session: &Session, key: &Key, limit: Duration, script: &str) -> Stri
     )
 }
 
+/// The digests of scripts, and the stamps of data.
+type Seen = (BTreeMap<String, String>, BTreeMap<PathBuf, Option<String>>);
+
 /// The files whose content makes another run.
 struct Watched {
     root: PathBuf,
     params: Option<PathBuf>,
-    /// The digest that each had when it was read, by name.
+    /// The digest that each script had when it was read, by name.
     seen: BTreeMap<String, String>,
+    /// The stamp that each file or folder of data had when it was read; none for what was looked for and not there, such as an
+    /// import.
+    data: BTreeMap<PathBuf, Option<String>>,
 }
 
 impl Watched {
@@ -140,12 +151,13 @@ impl Watched {
     /// Takes over what a run has read. A script that was read before and is no longer imported is forgotten.
     fn remember(&mut self, session: &Session) {
         self.seen = session.sources().into_iter().collect();
+        self.data = session.read_paths();
         self.look_at_params();
     }
 
     /// Notes how the files are now.
     fn look(&mut self) {
-        for (name, digest) in self.now() {
+        for (name, digest) in self.scripts() {
             self.seen.insert(name, digest);
         }
         self.look_at_params();
@@ -160,7 +172,13 @@ impl Watched {
     }
 
     /// The digests of the files as they are now. A file that is not there is being replaced: it counts as unchanged.
-    fn now(&self) -> BTreeMap<String, String> {
+    fn now(&self) -> Seen {
+        let data = self.data.keys().map(|path| (path.clone(), store::stamp(path))).collect();
+        (self.scripts(), data)
+    }
+
+    /// See [`Watched::now`].
+    fn scripts(&self) -> BTreeMap<String, String> {
         let one = |(name, before): (&String, &String)| {
             (name.clone(), digest(&self.root.join(name)).unwrap_or_else(|| before.clone()))
         };
@@ -173,7 +191,7 @@ impl Watched {
         while !leave.load(Ordering::Relaxed) {
             std::thread::sleep(LOOK);
             let now = self.now();
-            if now != self.seen && now == last {
+            if (now.0 != self.seen || now.1 != self.data) && now == last {
                 return;
             }
             last = now;

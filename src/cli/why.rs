@@ -5,6 +5,7 @@ use clap::Args;
 use super::{Failure, project};
 use crate::error::{Code, Error};
 use crate::host::committed;
+use crate::host::output::{errln, outln};
 use crate::report::number::duration;
 use crate::store::{self, Lock, Record, Step, Timed, short};
 
@@ -40,7 +41,14 @@ pub(super) fn why(arguments: &Arguments) -> Result<(), Failure> {
     let runs: Vec<Record> = store::runs(&root).into_iter().filter(|run| !run.verifies).collect();
     let what = arguments.what.strip_prefix("./").unwrap_or(&arguments.what);
     for (i, record) in runs.iter().enumerate() {
-        let lock = store::run_lock(&root, &record.id)?;
+        // One damaged record does not hide the others.
+        let lock = match store::run_lock(&root, &record.id) {
+            Ok(lock) => lock,
+            Err(error) => {
+                errln!("warning: {error}");
+                continue;
+            }
+        };
         let calls = calls(record, &lock);
         let wanted: Vec<bool> = calls.iter().map(|call| is_meant(what, record, call)).collect();
         if !wanted.contains(&true) && what != record.script {
@@ -101,7 +109,7 @@ fn is_meant(what: &str, record: &Record, call: &Call) -> bool {
 
 fn tell(record: &Record, calls: &[Call], wanted: &[bool], before: Option<(String, Lock)>) {
     let (name, lock) = before.unzip();
-    anstream::println!("run {} of {}, against {}", record.id, record.script, name.as_deref().unwrap_or("nothing"));
+    outln!("run {} of {}, against {}", record.id, record.script, name.as_deref().unwrap_or("nothing"));
     let none = Vec::new();
     let old = lock.as_ref().map_or(&none, |lock| &lock.steps);
     let steps: Vec<Step> = calls.iter().map(|call| call.step.clone()).collect();
@@ -115,14 +123,14 @@ fn tell(record: &Record, calls: &[Call], wanted: &[bool], before: Option<(String
                 Some(timed) => format!("ran in {}", duration(timed.seconds)),
                 None => "did not end".to_string(),
             };
-            anstream::println!("{} {how} (key {})", place(call), short(&call.step.key));
-            changes.iter().for_each(|change| anstream::println!("  {change}"));
+            outln!("{} {how} (key {})", place(call), short(&call.step.key));
+            changes.iter().for_each(|change| outln!("  {change}"));
             let by_input = changes.iter().any(|change| change.part.starts_with("input "));
             if let Some(earlier) = changed.as_ref().filter(|_| by_input) {
-                anstream::println!("  before it changed {earlier}");
+                outln!("  before it changed {earlier}");
             }
             if let Some(reason) = reason(record, call, was, lock.is_some()) {
-                anstream::println!("  {reason}");
+                outln!("  {reason}");
             }
         }
         if changed.is_none() && !changes.is_empty() {
@@ -130,7 +138,7 @@ fn tell(record: &Record, calls: &[Call], wanted: &[bool], before: Option<(String
         }
     }
     if calls.is_empty() {
-        anstream::println!("it has no step that is remembered");
+        outln!("it has no step that is remembered");
     }
 }
 

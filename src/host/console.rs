@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::host::events::{Event, Place, Stamped};
+use crate::host::output;
 use crate::progress::Monitor;
 
 /// Where there is no terminal, progress is a line this often: a log file can bear that.
@@ -59,6 +60,20 @@ impl Console {
         }
     }
 
+    /// What ends the work soon when it is set.
+    pub fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    /// Waits, unless the work is to end.
+    ///
+    /// # Errors
+    /// `interrupted`.
+    pub fn pause(&self, time: Duration) -> crate::error::Result<()> {
+        std::thread::sleep(time);
+        self.check()
+    }
+
     /// Says where the script is: the call that made what happens next.
     pub fn set_place(&self, place: Option<Place>) {
         *locked(&self.here) = place;
@@ -89,12 +104,12 @@ impl Console {
     /// A line that the script prints, above the bar.
     pub fn print(&self, text: &str) {
         self.aside(|| {
-            // A closed pipe (`saerun .. | head`) is no reason to stop an experiment.
-            let _ = if self.voice.json {
-                writeln!(std::io::stderr().lock(), "{text}")
+            if self.voice.json {
+                let _ = writeln!(std::io::stderr().lock(), "{text}");
             } else {
-                writeln!(std::io::stdout().lock(), "{text}")
-            };
+                // What cannot be printed does not stop an experiment, and is an error at its end.
+                output::line(text);
+            }
         });
         self.emit(Event::Print { text: text.to_string(), at: self.place() });
     }
@@ -127,7 +142,7 @@ impl Console {
         if self.voice.json
             && let Ok(line) = serde_json::to_string(stamped)
         {
-            let _ = writeln!(std::io::stdout().lock(), "{line}");
+            output::line(&line);
         }
     }
 

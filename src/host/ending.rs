@@ -88,6 +88,16 @@ impl Session {
         self.ended.get().copied()
     }
 
+    /// The script has ended: what is left to do is to keep what it left, which is not to be cut off.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    /// See [`Session::is_ending`].
+    pub fn begin_ending(&self) {
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
     /// The report of a bug: it belongs to the last call that is known.
     pub fn report_bug(&self, error: Error) -> Report {
         Report { error, place: self.console().place(), frames: Vec::new(), also: Vec::new() }
@@ -105,7 +115,7 @@ impl Session {
     }
 
     /// The exit code of a run that was asked to stop.
-    pub(super) fn stopped_code(&self) -> u8 {
+    pub fn stopped_code(&self) -> u8 {
         match self.stop_code.load(Ordering::Relaxed) {
             0 => CTRL_C as u8,
             code => code.min(255) as u8,

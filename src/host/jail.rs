@@ -10,7 +10,9 @@ use crate::error::{Code, Error, Result};
 use crate::host::console::locked;
 use crate::host::raise::raise;
 use crate::host::run::optimize;
+use crate::host::saving::Keeping;
 use crate::host::session::Session;
+use crate::host::text_file;
 
 /// Resolves imports for one run, and records every imported file in its session.
 pub struct Jail {
@@ -39,10 +41,9 @@ pub fn locate(session: &Session, importer: Option<&str>, path: &str) -> Result<(
         let name = name.to_string_lossy().replace('\\', "/");
         let full = session.inside(&name)?;
         if full.is_file() {
-            let text = std::fs::read_to_string(&full)
-                .map_err(|error| Error::new(Code::DamagedFile, format!("cannot read `{name}`: {error}")))?;
-            return Ok((name, text));
+            return Ok((name, text_file::read(&full, "a script")?));
         }
+        session.missed(&full);
     }
     Err(Error::new(Code::MissingFile, format!("no script `{}` to import", file.display()))
         .fact("expected", "a script inside the project, named from its root or from the importing script's folder"))
@@ -69,6 +70,13 @@ impl ModuleResolver for Jail {
                 return Err(raise(error, position));
             }
             None => {}
+        }
+        // What was checked is what runs; a conversation may go on with what has been edited meanwhile.
+        let before = self.session.source(&name).filter(|_| self.session.keeping != Keeping::Direct);
+        if before.is_some_and(|before| *before != *text) {
+            let error = Error::new(Code::Failed, format!("`{name}` has changed while this run was going on"))
+                .help("run again: the script is checked as it is now");
+            return Err(raise(error, position));
         }
         self.session.add_source(&name, &text);
         let within = |error| Box::new(EvalAltResult::ErrorInModule(name.clone(), error, position));

@@ -1,9 +1,6 @@
 //! Where and when a run runs: facts for its record, and never for its results.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-
-use crate::store::{Git, Machine};
+use crate::store::Machine;
 
 /// The machine, and what this process has taken of it so far.
 pub fn machine() -> Machine {
@@ -52,22 +49,6 @@ fn cpu_features() -> Vec<String> {
 #[cfg(not(target_arch = "x86_64"))]
 fn cpu_features() -> Vec<String> {
     Vec::new()
-}
-
-/// The commit of the project and the patch from it to the working tree; `None` without git or a repository.
-pub fn git(project: &Path) -> Option<(Git, Vec<u8>)> {
-    let ask = |arguments: &[&str]| {
-        let mut command = Command::new("git");
-        command.current_dir(project).args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
-        // A question must not touch the index, which another git may be writing.
-        let output = command.env("GIT_OPTIONAL_LOCKS", "0").output().ok()?;
-        output.status.success().then_some(output.stdout)
-    };
-    let commit = String::from_utf8_lossy(&ask(&["rev-parse", "HEAD"])?).trim().to_string();
-    let dirty = ask(&["status", "--porcelain", "--", "."]).is_some_and(|text| !text.is_empty());
-    let patch = if dirty { ask(&["diff", "--no-ext-diff", "HEAD", "--", "."]).unwrap_or_default() } else { Vec::new() };
-    let digest = (!patch.is_empty()).then(|| blake3::hash(&patch).to_hex().to_string());
-    Some((Git { commit, dirty, patch: digest, patch_bytes: patch.len() }, patch))
 }
 
 /// Now, in UTC: `2026-01-31T12:00:00Z`.

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::host::session::Session;
+use crate::store;
 
 impl Session {
     /// A path that a script names, inside the project; the file need not exist.
@@ -28,7 +29,7 @@ impl Session {
     /// links that lead elsewhere.
     ///
     /// # Errors
-    /// `outside-project`, with the option that allows it.
+    /// `outside-project`, with the option that allows it; `failed` when it has changed since this run read it first.
     pub fn readable(&self, path: &str) -> Result<PathBuf> {
         let full = self.inside(path).or_else(|error| {
             let full = self.root().join(path);
@@ -36,10 +37,18 @@ impl Session {
             if !path.is_empty() && self.allowed(&full) { Ok(full) } else { Err(error.help(help)) }
         })?;
         let entries = full.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-        match entries.filter(|entry| entry.is_symlink()).find(|link| !self.allowed(link)) {
-            Some(link) => Err(outside(&link.strip_prefix(self.root()).unwrap_or(&link).to_string_lossy())),
-            None => Ok(full),
+        if let Some(link) = entries.filter(|entry| entry.is_symlink()).find(|link| !self.allowed(link)) {
+            return Err(outside(&link.strip_prefix(self.root()).unwrap_or(&link).to_string_lossy()));
         }
+        // What this run has saved is not in its folder yet.
+        if let Some(staged) = self.results().staged_path(&full, false)? {
+            return Ok(staged);
+        }
+        if !full.exists() {
+            store::recover_dir(&full);
+        }
+        self.will_read(path, &full)?;
+        Ok(full)
     }
 
     /// Whether what is at a path lies in the project or in a folder that the user allowed, links followed.
@@ -55,7 +64,7 @@ impl Session {
     /// the results of another script, which would no longer match their lock.
     ///
     /// # Errors
-    /// `outside-project`.
+    /// `outside-project`; `failed` for a name among the results that is taken.
     pub fn writable(&self, path: &str) -> Result<PathBuf> {
         let full = self.inside(path)?;
         let hidden = |part: Component| matches!(part, Component::Normal(name) if name.as_encoded_bytes()[0] == b'.');
@@ -69,7 +78,7 @@ impl Session {
                 Some(part.canonicalize().ok()?.join(rest))
             })
         };
-        let (place, own) = (real(&full), real(self.results().dir()));
+        let (place, own) = (real(&full), real(self.results().home()));
         let results = real(&self.root().join("results"));
         let among = |folder: &Option<PathBuf>| {
             folder.as_ref().is_some_and(|folder| place.as_ref().is_some_and(|place| place.starts_with(folder)))
@@ -79,7 +88,15 @@ impl Session {
                 .fact("expected", "a path of its own in the project, such as `saes/one`")
                 .help("results go to the folder of their own script"));
         }
-        Ok(full)
+        if let (Some(place), Some(own)) = (&place, &own)
+            && let Ok(rest) = place.strip_prefix(own)
+        {
+            self.take_folder()?;
+            let name = rest.components().next().map(|part| part.as_os_str().to_string_lossy().into_owned());
+            self.results().is_free(&name.unwrap_or_default())?;
+        }
+        self.will_write(&full);
+        Ok(self.results().staged_path(&full, true)?.unwrap_or(full))
     }
 }
 

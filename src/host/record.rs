@@ -4,20 +4,22 @@ use std::thread::JoinHandle;
 
 use crate::error::Result;
 use crate::host::events::Event;
+use crate::host::git::{self, Answer};
 use crate::host::machine;
+use crate::host::output::errln;
 use crate::host::session::Session;
-use crate::store::{self, Git, Record, Timed};
+use crate::store::{self, Record, Timed};
 
 /// What is known of a run when it begins.
 pub struct Begun {
     begin: String,
-    git: JoinHandle<Option<(Git, Vec<u8>)>>,
+    git: JoinHandle<Answer>,
 }
 
 /// Notes when the run begins, and has git look at the working tree while the script starts.
 pub fn begin(session: &Session) -> Begun {
     let root = session.root().to_path_buf();
-    Begun { begin: machine::now(), git: std::thread::spawn(move || machine::git(&root)) }
+    Begun { begin: machine::now(), git: std::thread::spawn(move || git::ask(&root)) }
 }
 
 /// Writes the record of a run that is over, and gives it back.
@@ -26,7 +28,14 @@ pub fn begin(session: &Session) -> Begun {
 /// `write-failed`.
 pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit_code: u8) -> Result<Record> {
     let events = session.console().events();
-    let (git, patch) = begun.git.join().ok().flatten().unzip();
+    let (git, patch) = match begun.git.join() {
+        Ok(Answer::Known(git, patch)) => (Some(git), Some(patch)),
+        Ok(Answer::Late) => {
+            errln!("warning: git did not answer in time: the commit of this run is not on record");
+            (None, None)
+        }
+        _ => (None, None),
+    };
     let steps = events.iter().filter_map(|stamped| match &stamped.event {
         Event::Step { function, key, cached, seconds, at } => Some(Timed {
             function: function.clone(),
@@ -39,7 +48,8 @@ pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit
         _ => None,
     });
     let results = session.results().dir();
-    let inside = results.strip_prefix(session.root()).unwrap_or(results);
+    let home = session.results().home();
+    let inside = home.strip_prefix(session.root()).unwrap_or(home);
     let mut lock = session.lock(script);
     // The lock itself is no output of the run, also where it has been written already.
     lock.outputs.remove("run.yaml");
@@ -61,6 +71,6 @@ pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit
     };
     let lines: String =
         events.iter().filter_map(|stamped| serde_json::to_string(stamped).ok()).map(|l| l + "\n").collect();
-    store::keep_run(session.root(), &mut record, &lock, lines.as_bytes(), patch.as_deref(), results)?;
+    store::keep_run(session.root(), &mut record, &lock, lines.as_bytes(), patch.as_deref(), &results)?;
     Ok(record)
 }

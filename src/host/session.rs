@@ -15,9 +15,10 @@ use crate::error::{Code, Error, Result};
 use crate::host::code;
 use crate::host::console::{Console, Voice, locked};
 use crate::host::events::{Event, Place};
+use crate::host::inputs::Inputs;
+use crate::host::saving::Keeping;
 use crate::progress::{Checkpoint, Monitor};
 use crate::report::number::duration;
-use crate::report::plot::Figure;
 use crate::store;
 
 /// What the command line says about a run.
@@ -49,6 +50,10 @@ pub struct Setup {
     pub allow_read: Vec<PathBuf>,
     /// Where SAEs are trained, when not on the CPU.
     pub device: Option<(DeviceName, Device)>,
+    /// The script's path inside the project: the owner of the results.
+    pub script: String,
+    /// How what the script saves is kept until the run has ended.
+    pub keeping: Keeping,
 }
 
 /// A parameter's value from outside the script.
@@ -70,7 +75,11 @@ pub struct Session {
     console: Console,
     params: Mutex<Option<Value>>,
     steps: Mutex<Vec<store::Step>>,
-    inputs: Mutex<BTreeMap<String, String>>,
+    pub(super) inputs: Mutex<Inputs>,
+    pub(super) script: String,
+    pub(super) keeping: Keeping,
+    /// Whether the folder of the results is this run's.
+    pub(super) taken: Mutex<bool>,
     sources: Mutex<BTreeMap<String, Arc<str>>>,
     engine: Mutex<Weak<Engine>>,
     /// The call that is being computed, not remembered, and since when.
@@ -80,6 +89,8 @@ pub struct Session {
     allow_read: Vec<PathBuf>,
     device: Option<(DeviceName, Device)>,
     pub(super) ended: OnceLock<u8>,
+    /// Whether the script is over.
+    pub(super) ending: AtomicBool,
 }
 
 /// The session of the engine that makes this call, which is told where the call stands.
@@ -100,22 +111,24 @@ impl Session {
     /// # Errors
     /// `outside-project` when the script's name cannot be that of a folder.
     pub fn new(setup: Setup) -> Result<Self> {
+        let results = match setup.results {
+            Some(folder) => store::Results::at(folder),
+            None => store::Results::new(&setup.root, &setup.stem)?,
+        };
+        let cache = setup.cache.unwrap_or_else(|| setup.root.join(".saerun").join("cache"));
         Ok(Session {
-            results: match setup.results {
-                Some(folder) => store::Results::at(folder),
-                None => store::Results::new(&setup.root, &setup.stem)?,
-            },
-            cache: store::Cache::open(
-                setup.cache.unwrap_or_else(|| setup.root.join(".saerun").join("cache")),
-                setup.use_cache,
-            ),
+            results: if setup.keeping == Keeping::Direct { results } else { results.staged(&setup.root) },
+            cache: store::Cache::open(cache, setup.use_cache).until(Arc::clone(&setup.stop)),
             console: Console::new(Voice { quiet: setup.quiet, progress: setup.progress, json: setup.json }, setup.stop),
             overrides: setup.overrides,
             root: setup.root,
             stem: setup.stem,
             params: Mutex::new(None),
             steps: Mutex::new(Vec::new()),
-            inputs: Mutex::new(BTreeMap::new()),
+            inputs: Mutex::default(),
+            script: setup.script,
+            keeping: setup.keeping,
+            taken: Mutex::new(false),
             sources: Mutex::new(BTreeMap::new()),
             engine: Mutex::new(Weak::new()),
             computing: Mutex::new(None),
@@ -124,6 +137,7 @@ impl Session {
             allow_read: setup.allow_read,
             device: setup.device,
             ended: OnceLock::new(),
+            ending: AtomicBool::new(false),
         })
     }
 
@@ -230,22 +244,6 @@ impl Session {
         }
     }
 
-    /// Puts a file that the script read into the run lock: its path inside the project, and the BLAKE3 of its content.
-    pub fn record_input(&self, name: &str, digest: &str) {
-        locked(&self.inputs).insert(name.to_string(), digest.to_string());
-    }
-
-    /// Puts a file of one value that the script read into the run lock, by its content.
-    ///
-    /// # Errors
-    /// `damaged-file` when it cannot be read.
-    pub fn record_file(&self, name: &str, path: &Path) -> Result<()> {
-        let digest = store::hash_file(path)
-            .map_err(|error| Error::new(Code::DamagedFile, format!("cannot read `{name}`")).fact("reason", error))?;
-        self.record_input(name, &digest);
-        Ok(())
-    }
-
     /// What the results of this run were made from; `script` is the name of the script that was run.
     pub fn lock(&self, script: &str) -> store::Lock {
         let digest = |(name, text): (&String, &Arc<str>)| (name.clone(), code::digest(text));
@@ -255,6 +253,7 @@ impl Session {
             Value::Object(pairs) => pairs.into_iter().collect(),
             _ => BTreeMap::new(),
         };
+        let (inputs, files) = self.inputs();
         store::Lock {
             saerun: env!("CARGO_PKG_VERSION").to_string(),
             // Bits are those of the device, where there is one.
@@ -265,45 +264,10 @@ impl Session {
             script: store::Script { file: script.to_string(), blake3, imports },
             params,
             steps: locked(&self.steps).clone(),
-            inputs: locked(&self.inputs).clone(),
+            inputs,
+            files,
             outputs: self.results.written(),
         }
-    }
-
-    /// Writes a file of the results; see [`store::Results::write`].
-    ///
-    /// # Errors
-    /// `outside-project`, `write-failed`.
-    pub fn save(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let written = self.results.write(name, bytes)?;
-        let (file, at) = (name.to_string(), self.console.place());
-        self.console.emit(Event::Saved { file, blake3: written.blake3, bytes: written.bytes, at });
-        Ok(())
-    }
-
-    /// Writes a figure, and puts what it shows on record in numbers.
-    ///
-    /// # Errors
-    /// `outside-project`, `write-failed`; `internal` when plotters refuses.
-    pub fn save_figure(&self, name: &str, figure: &Figure) -> Result<()> {
-        self.save(name, figure.to_svg(self.monitor())?.as_bytes())?;
-        let (file, at) = (name.to_string(), self.console.place());
-        self.console.emit(Event::Figure { file, data: figure.data(), at });
-        Ok(())
-    }
-
-    /// Adds prose to the report.
-    pub fn note(&self, markdown: &str) {
-        self.console.emit(Event::Note { markdown: markdown.to_string(), at: self.console.place() });
-    }
-
-    /// The prose so far.
-    pub fn notes(&self) -> Vec<String> {
-        let notes = self.console.events().into_iter().filter_map(|stamped| match stamped.event {
-            Event::Note { markdown, .. } => Some(markdown),
-            _ => None,
-        });
-        notes.collect()
     }
 
     /// Fixes the resolved parameters.

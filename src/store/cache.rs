@@ -2,11 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::checkpoint::FileCheckpoint;
-use super::entry::Entry;
+use super::entry::{Entry, Stop};
 use super::key::Key;
-use super::{TEMPORARY, parent_of, replace_dir, temporary_dir, write_failed};
+use super::swap::replace_dir;
+use super::temporary::{Temporary, temporary_dir};
+use super::{TEMPORARY, parent_of, write_failed};
 use crate::error::Result;
 
 /// Results of expensive functions, by what they were computed from.
@@ -14,13 +18,19 @@ use crate::error::Result;
 pub struct Cache {
     root: PathBuf,
     enabled: bool,
+    stop: Stop,
 }
 
 impl Cache {
     /// The cache in the folder `root` (`.saerun/cache` of a project), which is made when something is put there. A cache
     /// that is not `enabled` finds nothing, so that everything is computed, and what is put replaces what was there.
     pub fn open(root: PathBuf, enabled: bool) -> Cache {
-        Cache { root, enabled }
+        Cache { root, enabled, stop: Stop::default() }
+    }
+
+    /// The same cache, whose work on big files ends soon once `stop` is set.
+    pub fn until(self, stop: Arc<AtomicBool>) -> Cache {
+        Cache { stop, ..self }
     }
 
     /// The folder it lives in.
@@ -44,10 +54,10 @@ impl Cache {
         if !self.enabled || !dir.exists() {
             return None;
         }
-        match Entry::open(&dir, key) {
+        match Entry::open(&dir, key, &self.stop) {
             Ok(entry) => Some(entry),
-            // Another process has removed or replaced it meanwhile: nothing to warn of.
-            Err(_) if !dir.exists() => None,
+            // Another process has removed or replaced it meanwhile, or the run is to stop: nothing to warn of.
+            Err(_) if !dir.exists() || self.stop.load(Ordering::Relaxed) => None,
             Err(reason) => {
                 warn(&format!("the cached result of {} is damaged ({reason}); it is computed again", key.function));
                 remove(&dir);
@@ -65,8 +75,9 @@ impl Cache {
         let home = self.dir(key);
         let temporary = temporary_dir(parent_of(&home)?)?;
         fill(temporary.path())?;
-        let entry = Entry::seal(temporary.path(), &home, key)?;
-        let entry = if self.enabled { settle(temporary, &home, key, entry)? } else { force(temporary, &home, entry)? };
+        let entry = Entry::seal(temporary.path(), &home, key, &self.stop)?;
+        let entry =
+            if self.enabled { self.settle(temporary, &home, key, entry)? } else { force(temporary, &home, entry)? };
         self.checkpoint(key).remove();
         Ok(entry)
     }
@@ -80,28 +91,29 @@ impl Cache {
     pub fn has_checkpoint(&self, key: &Key) -> bool {
         self.enabled && self.dir(key).with_extension("checkpoint").is_file()
     }
-}
 
-/// Moves a sealed folder home, unless a whole entry is there already.
-fn settle(temporary: tempfile::TempDir, home: &Path, key: &Key, entry: Entry) -> Result<Entry> {
-    for _ in 0..8 {
-        match fs::rename(temporary.path(), home) {
-            Ok(()) => {
-                let _ = temporary.keep();
-                return Ok(entry);
+    /// Moves a sealed folder home, unless a whole entry is there already.
+    fn settle(&self, temporary: Temporary, home: &Path, key: &Key, entry: Entry) -> Result<Entry> {
+        for _ in 0..8 {
+            match fs::rename(temporary.path(), home) {
+                Ok(()) => {
+                    temporary.keep();
+                    return Ok(entry);
+                }
+                Err(error) if !home.exists() => return Err(write_failed(home, error)),
+                Err(_) => match Entry::open(home, key, &self.stop) {
+                    Ok(winner) => return Ok(winner),
+                    Err(_) if self.stop.load(Ordering::Relaxed) => break,
+                    Err(_) => remove(home),
+                },
             }
-            Err(error) if !home.exists() => return Err(write_failed(home, error)),
-            Err(_) => match Entry::open(home, key) {
-                Ok(winner) => return Ok(winner),
-                Err(_) => remove(home),
-            },
         }
+        force(temporary, home, entry)
     }
-    force(temporary, home, entry)
 }
 
 /// Moves a sealed folder home and what was there away.
-fn force(temporary: tempfile::TempDir, home: &Path, entry: Entry) -> Result<Entry> {
+fn force(temporary: Temporary, home: &Path, entry: Entry) -> Result<Entry> {
     replace_dir(temporary, home)?;
     Ok(entry)
 }

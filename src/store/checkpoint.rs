@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::write_atomic;
 use crate::error::Result;
@@ -29,6 +30,30 @@ impl FileCheckpoint {
     }
 }
 
+/// How many states are being saved right now.
+static SAVING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a training's state is being saved right now, which should not be cut off.
+pub fn is_saving() -> bool {
+    SAVING.load(Ordering::Relaxed) > 0
+}
+
+/// Counts as long as it lives.
+struct Saving;
+
+impl Saving {
+    fn begin() -> Saving {
+        SAVING.fetch_add(1, Ordering::Relaxed);
+        Saving
+    }
+}
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        SAVING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Checkpoint for FileCheckpoint {
     fn load(&mut self) -> Option<Vec<u8>> {
         let bytes = self.read.then(|| fs::read(&self.path).ok()).flatten()?;
@@ -37,6 +62,7 @@ impl Checkpoint for FileCheckpoint {
     }
 
     fn save(&mut self, state: &[u8]) -> Result<()> {
+        let _saving = Saving::begin();
         let hash = blake3::hash(state);
         write_atomic(&self.path, &[MAGIC.as_slice(), hash.as_bytes(), state].concat())?;
         self.read = true;

@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::key::Key;
-use super::{check_file_name, write_failed};
+use super::{check_file_name, hash_file_until, write_failed};
 use crate::error::{Code, Error, Result};
 
 /// Files from this size on are hashed when they are first used, not when the entry is found: a cached run does not
 /// read gigabytes of activations that it never needs.
 const HASH_LATER: u64 = 64 << 20;
+
+/// Set to end long work soon.
+pub(super) type Stop = Arc<AtomicBool>;
 
 pub(super) const MANIFEST: &str = "manifest.json";
 
@@ -43,22 +47,23 @@ struct Inner {
     dir: PathBuf,
     files: BTreeMap<String, File>,
     digest: String,
+    stop: Stop,
     verified: Mutex<BTreeSet<String>>,
 }
 
 impl Entry {
     /// Reads the entry in `dir` and checks it: the manifest, this key, every file's size, every smaller file's hash.
     /// The error says in a few words what is wrong.
-    pub(super) fn open(dir: &Path, key: &Key) -> std::result::Result<Entry, String> {
-        let (manifest, verified) = read(dir)?;
+    pub(super) fn open(dir: &Path, key: &Key, stop: &Stop) -> std::result::Result<Entry, String> {
+        let (manifest, verified) = read(dir, stop)?;
         if manifest.key != key.to_json() {
             return Err("its manifest names another key".to_string());
         }
-        Ok(Entry::new(dir, manifest.files, verified))
+        Ok(Entry::new(dir, manifest.files, verified, stop))
     }
 
     /// Hashes the files that `dir` holds and writes the manifest, last of all. `home` is where the folder will move.
-    pub(super) fn seal(dir: &Path, home: &Path, key: &Key) -> Result<Entry> {
+    pub(super) fn seal(dir: &Path, home: &Path, key: &Key, stop: &Stop) -> Result<Entry> {
         let failed = |error| write_failed(dir, error);
         let mut files = BTreeMap::new();
         for item in fs::read_dir(dir).map_err(failed)? {
@@ -69,7 +74,7 @@ impl Entry {
                 return Err(Error::new(Code::Internal, "a cache entry holds plain files only").fact("given", name));
             }
             let bytes = item.metadata().map_err(failed)?.len();
-            let blake3 = hash_file(&item.path()).map_err(failed)?;
+            let blake3 = hash_file_until(&item.path(), stop).map_err(|error| interrupted(stop, failed(error)))?;
             files.insert(name, File { bytes, blake3 });
         }
         let manifest = Manifest { key: key.to_json(), files };
@@ -78,10 +83,10 @@ impl Entry {
         text.push(b'\n');
         fs::write(dir.join(MANIFEST), text).map_err(failed)?;
         let verified = manifest.files.keys().cloned().collect();
-        Ok(Entry::new(home, manifest.files, verified))
+        Ok(Entry::new(home, manifest.files, verified, stop))
     }
 
-    fn new(dir: &Path, files: BTreeMap<String, File>, verified: BTreeSet<String>) -> Entry {
+    fn new(dir: &Path, files: BTreeMap<String, File>, verified: BTreeSet<String>, stop: &Stop) -> Entry {
         let mut hasher = blake3::Hasher::new_derive_key("saerun 1 cache entry content");
         for (name, file) in &files {
             hasher.update(name.as_bytes());
@@ -90,7 +95,8 @@ impl Entry {
             hasher.update(b"\n");
         }
         let digest = hasher.finalize().to_hex().to_string();
-        Entry(Arc::new(Inner { dir: dir.to_path_buf(), files, digest, verified: Mutex::new(verified) }))
+        let (dir, stop) = (dir.to_path_buf(), Arc::clone(stop));
+        Entry(Arc::new(Inner { dir, files, digest, stop, verified: Mutex::new(verified) }))
     }
 
     /// The folder that holds the files.
@@ -116,8 +122,8 @@ impl Entry {
     /// The path of a file whose content is what was stored. A large file is hashed at the first call of a process.
     ///
     /// # Errors
-    /// `missing-file` when the entry has no such file; `damaged-file` when its content has changed. The damaged entry
-    /// is removed, so that the next run computes it again.
+    /// `missing-file` when the entry has no such file; `interrupted`; `damaged-file` when its content has changed. The
+    /// damaged entry is removed, so that the next run computes it again.
     pub fn verified(&self, name: &str) -> Result<PathBuf> {
         let path = self.0.dir.join(name);
         let Some(file) = self.0.files.get(name) else {
@@ -125,7 +131,11 @@ impl Entry {
         };
         let mut verified = self.0.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if !verified.contains(name) {
-            if hash_file(&path).ok().as_ref() != Some(&file.blake3) {
+            let digest = hash_file_until(&path, &self.0.stop).ok();
+            if digest.as_ref() != Some(&file.blake3) {
+                if digest.is_none() && self.0.stop.load(Ordering::Relaxed) {
+                    return Err(Error::new(Code::Interrupted, "interrupted"));
+                }
                 super::cache::remove(&self.0.dir);
                 return Err(Error::new(Code::DamagedFile, format!("the cached file `{name}` is damaged"))
                     .fact("path", path.display())
@@ -137,9 +147,14 @@ impl Entry {
     }
 }
 
+/// The error of a hash, unless it was stopped.
+fn interrupted(stop: &Stop, error: Error) -> Error {
+    if stop.load(Ordering::Relaxed) { Error::new(Code::Interrupted, "interrupted") } else { error }
+}
+
 /// The manifest of a folder, once its files are what it says: every file's size, every smaller file's hash. With it, which
 /// files were hashed.
-fn read(dir: &Path) -> std::result::Result<(Manifest, BTreeSet<String>), String> {
+fn read(dir: &Path, stop: &Stop) -> std::result::Result<(Manifest, BTreeSet<String>), String> {
     let text = fs::read(dir.join(MANIFEST)).map_err(|_| "its manifest cannot be read".to_string())?;
     let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| "its manifest is broken".to_string())?;
     let mut verified = BTreeSet::new();
@@ -151,7 +166,7 @@ fn read(dir: &Path) -> std::result::Result<(Manifest, BTreeSet<String>), String>
             return Err(format!("`{name}` has {bytes} bytes instead of {}", file.bytes));
         }
         if bytes < HASH_LATER {
-            let hash = hash_file(&path).map_err(|_| format!("`{name}` cannot be read"))?;
+            let hash = hash_file_until(&path, stop).map_err(|_| format!("`{name}` cannot be read"))?;
             if hash != file.blake3 {
                 return Err(format!("the content of `{name}` has changed"));
             }
@@ -163,15 +178,5 @@ fn read(dir: &Path) -> std::result::Result<(Manifest, BTreeSet<String>), String>
 
 /// What is wrong with the entry in `dir`, whatever its key.
 pub(super) fn inspect(dir: &Path) -> std::result::Result<(), String> {
-    read(dir).map(|_| ())
-}
-
-/// BLAKE3 of a file's content, in hex; large files by all cores over a memory map.
-///
-/// # Errors
-/// Those of the operating system.
-pub fn hash_file(path: &Path) -> std::io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_mmap_rayon(path)?;
-    Ok(hasher.finalize().to_hex().to_string())
+    read(dir, &Stop::default()).map(|_| ())
 }

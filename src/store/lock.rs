@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::key::Key;
 use super::results::Written;
+use crate::error::{Code, Error, Result};
 
 /// The facts of a run that do not depend on when and where it ran: no time, no host, no path outside the project.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,10 @@ pub struct Lock {
     pub steps: Vec<Step>,
     /// Content digests of the files that were read, by project-relative name.
     pub inputs: BTreeMap<String, String>,
+    /// Of those that are files or folders: the digest of their bytes, by which `verify` sees whether they have changed; not kept
+    /// in old locks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
     /// The files that were written, by name.
     pub outputs: BTreeMap<String, Written>,
 }
@@ -59,7 +64,27 @@ pub struct Step {
     pub inputs: BTreeMap<String, String>,
 }
 
+impl Lock {
+    /// BLAKE3 of everything that the lock says, in hex.
+    ///
+    /// # Errors
+    /// `internal` when it cannot be written as JSON.
+    pub fn digest(&self) -> Result<String> {
+        let value = serde_json::to_value(self)
+            .map_err(|error| Error::new(Code::Internal, format!("cannot write the run lock: {error}")))?;
+        Ok(blake3::hash(super::canonical_json(&value).as_bytes()).to_hex().to_string())
+    }
+}
+
 impl Step {
+    /// Whether the key is that of the function, options and inputs that stand beside it; unknown in old locks.
+    pub fn is_whole(&self) -> bool {
+        let Some(version) = self.version else { return true };
+        let inputs = self.inputs.clone().into_iter().collect();
+        let key = Key { function: self.function.clone(), version, options: self.options.clone(), inputs };
+        key.digest() == self.key
+    }
+
     /// What a lock says of the call that this key stands for.
     pub fn of(key: &Key) -> Step {
         Step {

@@ -8,12 +8,16 @@ mod cache;
 mod change;
 mod checkpoint;
 mod entry;
+mod folder_lock;
+mod hash;
 mod health;
 mod key;
 mod lock;
 mod results;
 mod rows;
 mod runs;
+mod swap;
+mod temporary;
 
 use std::fs;
 use std::io::Write;
@@ -21,19 +25,25 @@ use std::path::{Path, PathBuf};
 
 pub use cache::{Cache, cache_bytes, clean, clean_but};
 pub use change::{Change, aligned, changes, short};
-pub use checkpoint::FileCheckpoint;
-pub use entry::{Entry, File, hash_file};
+pub use checkpoint::{FileCheckpoint, is_saving};
+pub use entry::{Entry, File};
+pub use folder_lock::FolderLock;
+pub use hash::{hash_file, hash_file_until, hash_input, stamp};
 pub use health::{Health, health};
 pub use key::{Key, canonical_json, sorted};
 pub use lock::{Lock, Script, Step};
-pub use results::{Results, Written};
+pub use results::{RESERVED, Results, Written};
 pub use rows::{RowFile, map_file};
 pub use runs::{
-    Git, KEPT, LARGEST_PATCH, Machine, Record, Timed, clean_runs, find_run, keep_run, run_events, run_lock, run_tables,
-    runs, runs_dir,
+    Git, KEPT, LARGEST_PATCH, Machine, Record, Timed, clean_runs, find_run, keep_run, partial_dir, run_events,
+    run_lock, run_tables, runs, runs_dir,
 };
+pub use swap::{finish_swap, recover_dir};
+pub use temporary::Temporary;
 
 use crate::error::{Code, Error, Result};
+use swap::replace_dir;
+use temporary::{temporary, temporary_dir};
 
 /// How temporary files and folders begin; the rest of their name is unique.
 const TEMPORARY: &str = ".tmp-";
@@ -60,17 +70,6 @@ fn write(path: &Path, bytes: &[u8], sync: bool) -> Result<()> {
     }
     file.persist(path).map_err(|error| write_failed(path, error.error))?;
     Ok(())
-}
-
-/// Removes what killed writes have left in a folder: temporary files that nobody holds.
-fn remove_leftovers(dir: &Path) {
-    for item in dir.read_dir().into_iter().flatten().flatten() {
-        if item.file_name().to_string_lossy().starts_with(TEMPORARY)
-            && fs::File::open(item.path()).is_ok_and(|file| file.try_lock().is_ok())
-        {
-            let _ = fs::remove_file(item.path());
-        }
-    }
 }
 
 /// Opens the file at `path` for adding to its end, such as the log of a process; makes the folder when it is missing.
@@ -102,6 +101,9 @@ pub fn write_dir_atomic(dir: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     for (name, _) in files {
         check_file_name(name)?;
     }
+    // What a link leads to is replaced, and the link stays.
+    let dir = &if dir.is_symlink() { dir.canonicalize().unwrap_or(dir.to_path_buf()) } else { dir.to_path_buf() };
+    recover_dir(dir);
     let ours = |item: &fs::DirEntry| {
         let name = item.file_name();
         let known = files.iter().map(|(name, _)| name.as_str()).chain(SAVED).any(|known| name == known);
@@ -116,28 +118,11 @@ pub fn write_dir_atomic(dir: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     let parent = parent_of(dir)?;
     let fresh = temporary_dir(parent)?;
     for (name, bytes) in files {
-        fs::write(fresh.path().join(name), bytes).map_err(|error| write_failed(&dir.join(name), error))?;
+        let path = fresh.path().join(name);
+        let written = fs::File::create(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()));
+        written.map_err(|error| write_failed(&dir.join(name), error))?;
     }
     replace_dir(fresh, dir)
-}
-
-/// Moves a filled temporary folder to `dir`, and what was there out of the way first.
-fn replace_dir(fresh: tempfile::TempDir, dir: &Path) -> Result<()> {
-    let parent = parent_of(dir)?;
-    let aside = temporary_dir(parent)?;
-    let old = aside.path().join("old");
-    match fs::rename(dir, &old) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(write_failed(dir, error)),
-    }
-    if let Err(error) = fs::rename(fresh.path(), dir) {
-        let _ = fs::rename(&old, dir);
-        return Err(write_failed(dir, error));
-    }
-    // The folder has moved: there is nothing left under its temporary name to remove.
-    let _ = fresh.keep();
-    Ok(())
 }
 
 /// The folder that holds `path`, made when it is missing.
@@ -155,7 +140,7 @@ fn parent_of(path: &Path) -> Result<&Path> {
 ///
 /// # Errors
 /// `write-failed`.
-pub fn scratch(project: &Path) -> Result<tempfile::TempDir> {
+pub fn scratch(project: &Path) -> Result<Temporary> {
     temporary_dir(&hidden(project)?)
 }
 
@@ -168,29 +153,6 @@ fn hidden(project: &Path) -> Result<PathBuf> {
         write_atomic(&ignore, b"*\n")?;
     }
     Ok(dir)
-}
-
-/// A unique temporary folder in `parent`, removed when dropped.
-fn temporary_dir(parent: &Path) -> Result<tempfile::TempDir> {
-    let mut builder = temporary();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o777));
-    }
-    builder.tempdir_in(parent).map_err(|error| write_failed(parent, error))
-}
-
-/// Temporary names with the permissions that a plain write would give, which is to say the umask's.
-fn temporary() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder
 }
 
 /// Whether `name` can be a file in a folder of saerun's and nothing else.

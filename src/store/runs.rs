@@ -7,6 +7,9 @@
 //! | `events.jsonl` | what happened, as `--format json` prints it, the prints among it |
 //! | `patch.diff` | what the working tree added to the commit, if it is small |
 //! | `outputs/` | the tables below a megabyte, so that runs can be compared |
+//! | `results/` | of a run that did not end well: what it had saved until then |
+//!
+//! A run that was killed leaves no record; the next one gives what it had saved a name such as `000012-killed`.
 //!
 //! An id is a number, one more than the largest there is, and eight digits of the lock's digest: names sort by age.
 
@@ -17,6 +20,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::results::FILES;
+use super::temporary::remove_leftovers;
 use super::{Lock, TEMPORARY, canonical_json, parent_of, temporary_dir, write_atomic, write_failed};
 use crate::error::{Code, Error, Result};
 
@@ -144,7 +149,7 @@ pub fn keep_run(
     if let Some(patch) = patch.filter(|patch| !patch.is_empty() && patch.len() <= LARGEST_PATCH) {
         write("patch.diff", patch)?;
     }
-    let last = before.last().and_then(|id| Some((id, run_lock(project, id).ok()?)));
+    let last = before.iter().rev().find_map(|id| Some((id, run_lock(project, id).ok()?)));
     for (name, written) in &lock.outputs {
         if !name.ends_with(".csv") || written.bytes > LARGEST_OUTPUT {
             continue;
@@ -173,11 +178,37 @@ pub fn keep_run(
             Err(error) => return Err(write_failed(&home, error)),
         }
     }
-    let _ = fresh.keep();
+    fresh.keep();
     for id in &before[..(before.len() + 1).saturating_sub(KEPT)] {
         super::cache::remove(&dir.join(id));
     }
     Ok(())
+}
+
+/// Where the files of a run are that did not end well.
+pub fn partial_dir(project: &Path, id: &str) -> PathBuf {
+    runs_dir(project).join(id).join(FILES)
+}
+
+/// Gives what a killed run had staged in the temporary folder `left` a name among the records, and returns it; removes the folder
+/// where there is nothing.
+pub(super) fn adopt(project: &Path, left: &Path) -> Option<PathBuf> {
+    let files = left.join(FILES);
+    remove_leftovers(&files);
+    if files.read_dir().map_or(true, |mut items| items.next().is_none()) {
+        let _ = fs::remove_dir_all(left);
+        return None;
+    }
+    let dir = runs_dir(project);
+    let mut number = ids(&dir).last().map_or(0, |id| number_of(id)) + 1;
+    loop {
+        let home = dir.join(format!("{number:06}-killed"));
+        match fs::rename(left, &home) {
+            Ok(()) => return Some(home.join(FILES)),
+            Err(_) if home.exists() => number += 1,
+            Err(_) => return None,
+        }
+    }
 }
 
 /// Every readable record, the newest first.
@@ -241,6 +272,9 @@ pub fn run_tables(project: &Path, id: &str) -> BTreeMap<String, Vec<u8>> {
 pub fn clean_runs(project: &Path, dry: bool, spared: &dyn Fn(&fs::Metadata) -> bool) -> Result<u64> {
     let dir = runs_dir(project);
     let mut given_back = 0;
+    if !dry {
+        remove_leftovers(&dir);
+    }
     for path in ids(&dir).iter().map(|id| dir.join(id)) {
         let Ok(data) = path.metadata() else { continue };
         if spared(&data) {

@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::outcome::Outcome;
 use super::plan::{Plan, results_of};
 use crate::error::{Code, Error, Result};
 use crate::store;
+
+/// A cell that is asked to stop ends within two seconds, or a little later when it is writing down how far it is.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// How many cells at once, and what tells of them.
 pub struct Pool<'a> {
@@ -75,7 +78,7 @@ fn start(dir: &Path, index: usize, threads: usize) -> Result<Child> {
 /// Waits for a cell, and passes a wish to stop on to it.
 fn wait(mut child: Child, stop: &AtomicBool) -> Result<ExitStatus> {
     let mut pause = Duration::from_millis(1);
-    let mut asked = false;
+    let mut asked: Option<Instant> = None;
     loop {
         let status = child
             .try_wait()
@@ -83,27 +86,34 @@ fn wait(mut child: Child, stop: &AtomicBool) -> Result<ExitStatus> {
         if let Some(status) = status {
             return Ok(status);
         }
-        if stop.load(Ordering::Relaxed) && !asked {
-            ask_to_stop(&mut child);
-            asked = true;
+        match asked {
+            None if stop.load(Ordering::Relaxed) => {
+                ask_to_stop(&mut child);
+                asked = Some(Instant::now());
+            }
+            Some(since) if since.elapsed() > PATIENCE => {
+                // It may have ended meanwhile.
+                let _ = child.kill();
+            }
+            _ => {}
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
 
-/// Asks a cell to keep its checkpoint and end.
+/// Asks a process that was started here to end, as a termination signal does: a run keeps its checkpoint.
 #[cfg(target_env = "gnu")]
-fn ask_to_stop(child: &mut Child) {
+pub fn ask_to_stop(child: &mut Child) {
     // SAFETY: a plain system call; the child has not been waited for, so its number is still its own.
     unsafe {
         libc::kill(child.id() as libc::pid_t, libc::SIGTERM);
     }
 }
 
-/// Ends a cell; it goes on from the last checkpoint that it wrote by itself.
+/// Ends a process that was started here; a run goes on from the last checkpoint that it wrote by itself.
 #[cfg(not(target_env = "gnu"))]
-fn ask_to_stop(child: &mut Child) {
+pub fn ask_to_stop(child: &mut Child) {
     // It may have ended meanwhile.
     let _ = child.kill();
 }

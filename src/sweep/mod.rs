@@ -91,7 +91,7 @@ mod status;
 pub use collect::{Collected, by_cpu, collect};
 pub use engine::{Engine, Options};
 pub use grid::{Axes, Grid, Misfit, Params, expand};
-pub use local::{Pool, run};
+pub use local::{Pool, ask_to_stop, run};
 pub use outcome::{Outcome, cpu};
 pub use plan::{Cell, Plan, results_of};
 pub use status::{State, states, summary};

@@ -284,6 +284,7 @@ fn yaml_files() {
         params: [("seed".into(), 1.into())].into(),
         steps: Vec::new(),
         inputs: Default::default(),
+        files: Default::default(),
         outputs: Default::default(),
     };
     let lock = yaml::lock_to_yaml(&lock).expect("a lock").into_bytes();

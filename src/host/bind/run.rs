@@ -15,12 +15,15 @@ pub mod run {
     ///
     /// * `markdown`: the text, in Markdown.
     ///
+    /// Errors: `failed` when the script has saved a file `notes.md` of its own, which is where the prose goes.
+    ///
     /// ```rhai
     /// run::note("## What is asked\nDo the neighbors share one neighbor?");
     /// assert(true);
     /// ```
-    pub fn note(ctx: NativeCallContext, markdown: &str) {
-        session(&ctx).note(markdown);
+    #[rhai_fn(return_raw)]
+    pub fn note(ctx: NativeCallContext, markdown: &str) -> Raised<()> {
+        session(&ctx).note(markdown).at(&ctx)
     }
 
     /// Wraps an array so that a `for` loop over it shows a progress bar.
@@ -59,10 +62,10 @@ pub mod run {
 
     /// Writes a text file into the results folder of this script.
     ///
-    /// * `name`: the file's name, such as `"answer.md"`; it stays inside `results/<script>/`.
+    /// * `name`: the file's name, such as `"answer.md"`; it stays inside `results/<script>/`. A run saves each name once.
     /// * `text`: what to write; any other value is written as `print` shows it.
     ///
-    /// Errors: `outside-project` for a name that leads elsewhere, `write-failed`.
+    /// Errors: `outside-project` for a name that leads elsewhere, `failed` for one that is taken, `write-failed`.
     ///
     /// ```rhai
     /// run::save_text("answer.md", "No: they do not share one neighbor.\n");

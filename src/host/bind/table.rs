@@ -277,7 +277,7 @@ pub mod table {
     ///
     /// * `name`: a file name without folder and ending.
     ///
-    /// Errors: `outside-project` for a name that leads elsewhere, `write-failed`.
+    /// Errors: `outside-project` for a name that leads elsewhere, `failed` for one that this run has saved, `write-failed`.
     ///
     /// ```rhai
     /// table::from_columns([["x", [1.5]]]).save("scores");
@@ -285,9 +285,7 @@ pub mod table {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn save(ctx: NativeCallContext, table: &mut Table, name: &str) -> Raised<()> {
-        let (session, name) = (session(&ctx), stem(name, ".csv"));
-        session.save(&format!("{name}.csv"), table.to_csv(session.monitor()).at(&ctx)?.as_bytes()).at(&ctx)?;
-        session.save(&format!("{name}.md"), table.to_markdown(session.monitor()).at(&ctx)?.as_bytes()).at(&ctx)
+        save_with(ctx, table, name, Map::new())
     }
 
     /// Writes the table into the results of this script, with options.
@@ -311,11 +309,14 @@ pub mod table {
         let tolerance = tolerances(table, options.take_native::<Map>("tolerance").at(&ctx)?).at(&ctx)?;
         options.finish().at(&ctx)?;
         let (session, name) = (session(&ctx), stem(name, ".csv"));
+        let mut files = Vec::new();
         if parquet == Some(true) {
-            session.save(&format!("{name}.parquet"), &table.to_parquet().at(&ctx)?).at(&ctx)?;
+            files.push((format!("{name}.parquet"), table.to_parquet().at(&ctx)?));
         }
-        session.save(&format!("{name}.csv"), table.to_csv(session.monitor()).at(&ctx)?.as_bytes()).at(&ctx)?;
+        files.push((format!("{name}.csv"), table.to_csv(session.monitor()).at(&ctx)?.into_bytes()));
+        files.push((format!("{name}.md"), table.to_markdown(session.monitor()).at(&ctx)?.into_bytes()));
+        session.save_all(&files).at(&ctx)?;
         session.results().declare_tolerance(&format!("{name}.csv"), tolerance);
-        session.save(&format!("{name}.md"), table.to_markdown(session.monitor()).at(&ctx)?.as_bytes()).at(&ctx)
+        Ok(())
     }
 }
