@@ -38,8 +38,11 @@ pub mod synthetic;
 pub mod ops;
 mod torch;
 
+pub mod contain;
 pub mod device;
 pub mod error;
+pub mod input;
 pub mod memory;
+mod npy;
 pub mod progress;
 pub mod rng;

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::limits::{Limits, Watched};
 use super::{Failure, project};
 use crate::device::DeviceName;
-use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
 use crate::host::events::{self, Event};
 use crate::host::session::{Override, Setup};
@@ -262,9 +261,7 @@ pub(super) fn inside(root: &Path, name: &str) -> String {
 fn overrides(options: &Options) -> crate::error::Result<BTreeMap<String, Override>> {
     let mut all = BTreeMap::new();
     if let Some(path) = &options.params {
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Error::new(Code::MissingFile, format!("cannot read the parameter file `{}`: {error}", path.display()))
-        })?;
+        let text = crate::input::read_text(path).map_err(|error| error.fact("wanted", "the file of `--params`"))?;
         if let Value::Object(pairs) = yaml::parse_params(&text)? {
             all.extend(pairs.into_iter().map(|(name, value)| (name, Override::Plain(value))));
         }

@@ -39,8 +39,7 @@ pub fn locate(session: &Session, importer: Option<&str>, path: &str) -> Result<(
         let name = name.to_string_lossy().replace('\\', "/");
         let full = session.inside(&name)?;
         if full.is_file() {
-            let text = std::fs::read_to_string(&full)
-                .map_err(|error| Error::new(Code::DamagedFile, format!("cannot read `{name}`: {error}")))?;
+            let text = crate::input::read_text(&full)?;
             return Ok((name, text));
         }
     }

@@ -22,7 +22,6 @@ mod hub;
 mod jail;
 pub mod machine;
 mod model_source;
-mod npy;
 pub mod options;
 pub mod page;
 mod paths;

@@ -10,6 +10,7 @@ use crate::host::diagnostic::Report;
 use crate::host::ending::guarded;
 use crate::host::session::Session;
 use crate::host::{engine, preflight};
+use crate::input;
 
 /// Stack for scripts: 256 nested calls of the interpreter need a few MB each in the worst case.
 const STACK: usize = 1 << 30;
@@ -20,9 +21,9 @@ const STACK: usize = 1 << 30;
 /// `missing-file`, with the nearest script; `damaged-file` when it is no text.
 pub fn read(path: &Path) -> crate::error::Result<(String, String)> {
     let name = path.to_string_lossy().into_owned();
-    match std::fs::read_to_string(path) {
+    match input::read_text(path) {
         Ok(text) => Ok((name, text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.code == Code::MissingFile => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
             let names: Vec<String> = entries
@@ -37,7 +38,7 @@ pub fn read(path: &Path) -> crate::error::Result<(String, String)> {
                 None => error,
             })
         }
-        Err(error) => Err(Error::new(Code::DamagedFile, format!("cannot read `{name}`: {error}"))),
+        Err(error) => Err(error),
     }
 }
 
