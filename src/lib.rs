@@ -39,9 +39,12 @@ pub mod ops;
 mod torch;
 
 pub mod bins;
+pub mod contain;
 pub mod device;
 pub mod error;
+pub mod input;
 pub mod memory;
+mod npy;
 pub mod options;
 pub mod progress;
 pub mod rng;

@@ -12,7 +12,13 @@ const BIG: usize = 1 << 16;
 /// For work below this size the system is not asked: its answer would take as long as the work.
 const SMALL: u64 = 64 << 20;
 
-/// What the user allows; the largest number while nothing was said.
+/// The share of what is free that is left to the rest of the machine, and the least and most that is: what is not counted (small
+/// buffers, stacks, the program itself) must fit in there too.
+const MARGIN: u64 = 16;
+const LEAST_MARGIN: u64 = 128 << 20;
+const MOST_MARGIN: u64 = 2 << 30;
+
+/// What the user allows, or by default what was free when the process began; the largest number while nothing was said.
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Bytes of big buffers in use.
@@ -60,20 +66,30 @@ fn subtract(size: usize) {
     }
 }
 
+/// What work may take where the user does not say: what the machine, or the control group of this process, has free now, less a sixteenth
+/// of it (at least 128 MiB, at most 2 GiB). `None` where the system does not say.
+pub fn default_limit() -> Option<u64> {
+    available().map(less_margin)
+}
+
+fn less_margin(free: u64) -> u64 {
+    free.saturating_sub((free / MARGIN).clamp(LEAST_MARGIN, MOST_MARGIN))
+}
+
 /// From here on, work that would bring the big buffers of this process above so many bytes is refused.
 pub fn set_limit(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
-/// Refuses work that needs more bytes than the user allows or the system has left; where the system does not say, everything
-/// fits.
+/// Refuses work that needs more bytes than the user allows or the system has left, less the margin of [`default_limit`]; where the system
+/// does not say, everything fits.
 ///
 /// # Errors
 /// `too-large`, naming the work and both numbers, with `help`.
 pub fn check(work: &str, needed: u64, help: &str) -> Result<()> {
     let limit = LIMIT.load(Ordering::Relaxed);
     let allowed = limit.saturating_sub(IN_USE.load(Ordering::Relaxed));
-    let free = if needed < SMALL { None } else { available() }.unwrap_or(u64::MAX);
+    let free = if needed < SMALL { None } else { default_limit() }.unwrap_or(u64::MAX);
     if needed <= allowed.min(free) {
         return Ok(());
     }

@@ -1,5 +1,10 @@
 //! What long work tells its caller, and how the caller stops it. The core prints nothing: it calls a [`Monitor`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
 use crate::error::{Code, Error, Result};
 
 /// Watches a long computation. The host shows a bar on stderr and turns Ctrl-C into `stopped`.
@@ -61,5 +66,55 @@ impl Checkpoint for NoCheckpoint {
 
     fn keeps(&self) -> bool {
         false
+    }
+}
+
+/// What stops the whole process: Ctrl-C, a termination signal, `--timeout`. None in a library.
+static STOP: RwLock<Option<Arc<AtomicBool>>> = RwLock::new(None);
+
+/// How often [`abandonable`] looks for a stop.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// From here on, work that has no [`Monitor`] at hand (readers, the tokenizer) stops when this flag is set.
+pub fn stop_by(flag: &Arc<AtomicBool>) {
+    *STOP.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(flag));
+}
+
+/// Whether the process is asked to stop.
+pub fn stopping() -> bool {
+    STOP.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
+/// An [`Code::Interrupted`] error when the process is asked to stop.
+///
+/// # Errors
+/// `interrupted`.
+pub fn check_stop() -> Result<()> {
+    if stopping() { Err(Error::new(Code::Interrupted, "interrupted")) } else { Ok(()) }
+}
+
+/// Runs work of a library that never looks for a stop. It runs on a thread of its own; when the process is asked to stop, the
+/// thread is left to itself and the caller goes on at once.
+///
+/// # Errors
+/// `interrupted`; `internal` when no thread can be started.
+pub fn abandonable<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    check_stop()?;
+    let (send, receive) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().spawn(move || {
+        // Nobody receives when the work was abandoned.
+        let _ = send.send(work());
+    });
+    let thread = thread.map_err(|error| Error::new(Code::Internal, "cannot start a thread").fact("reason", error))?;
+    loop {
+        match receive.recv_timeout(LOOK) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) => check_stop()?,
+            // The sender was dropped without a result: the work panicked.
+            Err(RecvTimeoutError::Disconnected) => match thread.join() {
+                Err(payload) => std::panic::resume_unwind(payload),
+                Ok(()) => return Err(Error::new(Code::Internal, "work ended without a result")),
+            },
+        }
     }
 }

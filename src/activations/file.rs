@@ -1,14 +1,16 @@
 //! The file of activations: safetensors with one tensor `activations`, so that other tools read it too.
 
-use std::fs::File;
+use std::collections::HashMap;
 use std::path::Path;
 
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
-use safetensors::tensor::{Dtype as Stored, Metadata, SafeTensors, TensorInfo};
+use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
+use crate::ops::element::Element;
+use crate::{input, memory, npy};
 
 /// How values are stored. They are read and trained on as f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -105,33 +107,125 @@ impl Header {
     }
 }
 
-/// Maps the file: its header, where its rows begin, and its bytes.
-pub(super) fn map(path: &Path) -> Result<(Header, usize, memmap2::Mmap)> {
+/// A file that is mapped: its bytes, what they are, and where the rows begin.
+pub(super) struct Mapped {
+    pub header: Header,
+    /// How values are stored, which other tools do in more ways than saerun.
+    pub element: Element,
+    pub offset: usize,
+    pub bytes: memmap2::Mmap,
+}
+
+impl Mapped {
+    /// Reads the values from number `from` on.
+    pub fn read(&self, from: usize, out: &mut [f32]) {
+        let size = self.element.size();
+        let begin = self.offset + from * size;
+        let stored = &self.bytes[begin..begin + out.len() * size];
+        match self.element {
+            Element::F32 => Dtype::F32.decode(stored, out),
+            Element::F16 => Dtype::F16.decode(stored, out),
+            other => out.copy_from_slice(&other.to_f32(stored)),
+        }
+    }
+}
+
+/// Maps a file: safetensors with a tensor `activations` (or one tensor alone), or `.npy`.
+pub(super) fn map(path: &Path) -> Result<Mapped> {
     let damaged = |why: String| {
         Error::new(Code::DamagedFile, format!("`{}` holds no activations", path.display())).fact("reason", why)
     };
-    let file = File::open(path).map_err(|e| {
-        Error::new(Code::MissingFile, format!("no activations at `{}`", path.display()))
-            .fact("reason", e.to_string().to_lowercase())
-    })?;
-    // SAFETY: the map is read-only, and saerun replaces its files by rename, never in place. Another program that truncates
-    // the file while it is mapped would stop this one.
-    let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| damaged(e.to_string()))?;
-    let (length, metadata): (usize, Metadata) =
-        SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-    let info: &TensorInfo = metadata.info("activations").ok_or_else(|| damaged("no tensor `activations`".into()))?;
-    let dtype = match info.dtype {
-        Stored::F32 => Dtype::F32,
-        Stored::F16 => Dtype::F16,
-        other => return Err(damaged(format!("values are {other:?}, not F32 or F16"))),
+    let bytes = bytes(path)?;
+    let (element, shape, offset, facts) =
+        if bytes.starts_with(b"\x93NUMPY") { numpy(&bytes) } else { tensors(&bytes) }.map_err(damaged)?;
+    let &[rows, d_in] = shape.as_slice() else {
+        return Err(damaged(format!("shape {shape:?}, not rows of one length")));
     };
-    let &[rows, d_in] = info.shape.as_slice() else { return Err(damaged(format!("shape {:?}", info.shape))) };
     if rows == 0 || d_in == 0 {
         return Err(damaged("no rows".into()));
     }
-    let facts = metadata.metadata().as_ref();
-    let fact = |name: &str| facts.and_then(|f| f.get(name)).cloned().unwrap_or_default();
+    let fact = |name: &str| facts.get(name).cloned().unwrap_or_default();
+    let dtype = if element == Element::F16 { Dtype::F16 } else { Dtype::F32 };
     let n_ctx = fact("n_ctx").parse().unwrap_or(0);
     let header = Header { rows, d_in, dtype, hook: fact("hook"), model: fact("model"), n_ctx };
-    Ok((header, 8 + length + info.data_offsets.0, bytes))
+    Ok(Mapped { header, element, offset, bytes })
+}
+
+fn bytes(path: &Path) -> Result<memmap2::Mmap> {
+    let file = input::open(path).map_err(|error| match error.code {
+        Code::MissingFile => Error { message: format!("no activations at `{}`", path.display()), ..error },
+        _ => error,
+    })?;
+    // SAFETY: the map is read-only, and saerun replaces its files by rename, never in place. Another program that truncates
+    // the file while it is mapped would stop this one.
+    unsafe { memmap2::Mmap::map(&file) }.map_err(|error| {
+        Error::new(Code::DamagedFile, format!("`{}` cannot be mapped", path.display())).fact("reason", error)
+    })
+}
+
+/// Whether a file is one that saerun wrote.
+pub(super) fn is_saved(path: &Path) -> bool {
+    let metadata = bytes(path).ok().and_then(|bytes| SafeTensors::read_metadata(&bytes).ok());
+    metadata.is_some_and(|(_, metadata)| metadata.info("activations").is_some())
+}
+
+/// How values are stored, the shape, where the values begin, and what the file says of itself.
+type Found = (Element, Vec<usize>, usize, HashMap<String, String>);
+
+fn numpy(bytes: &[u8]) -> std::result::Result<Found, String> {
+    let (header, offset) = npy::header(bytes)?;
+    if header.big_endian || header.column_major {
+        return Err(TURNED.to_string());
+    }
+    Ok((floating(header.element)?, header.shape, offset, HashMap::new()))
+}
+
+/// Why a file is read into memory in place of being mapped.
+const TURNED: &str = "its values stand in another order";
+
+/// The rows of an `.npy` file whose values stand in another order than saerun's; `None` for any other file.
+///
+/// # Errors
+/// `too-large`; `damaged-file` for another number of dimensions.
+pub(super) fn turned(path: &Path) -> Result<Option<(Vec<f32>, usize)>> {
+    let bytes = bytes(path)?;
+    let Ok((header, _)) = npy::header(&bytes) else { return Ok(None) };
+    if !header.big_endian && !header.column_major {
+        return Ok(None);
+    }
+    let damaged = |why: String| {
+        Error::new(Code::DamagedFile, format!("`{}` holds no activations", path.display())).fact("reason", why)
+    };
+    floating(header.element).map_err(damaged)?;
+    let &[rows, d_in] = header.shape.as_slice() else {
+        return Err(damaged(format!("shape {:?}, not rows of one length", header.shape)));
+    };
+    // The values, their places, and the values in order.
+    memory::check(
+        "activations in another order",
+        20 * rows as u64 * d_in as u64,
+        "save them row by row, little-endian",
+    )?;
+    let (_, values) = npy::read(&bytes).map_err(damaged)?;
+    Ok(Some((values, d_in)))
+}
+
+fn floating(element: Element) -> std::result::Result<Element, String> {
+    match element {
+        Element::F32 | Element::F16 | Element::BF16 | Element::F64 => Ok(element),
+        other => Err(format!("values are {other:?}, not F32, F16, BF16 or F64")),
+    }
+}
+
+fn tensors(bytes: &[u8]) -> std::result::Result<Found, String> {
+    let (length, metadata): (usize, Metadata) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+    let mut tensors = metadata.tensors().into_iter();
+    let info: TensorInfo = match (metadata.info("activations"), tensors.next(), tensors.next()) {
+        (Some(info), ..) => info.clone(),
+        (None, Some((_, info)), None) => info.clone(),
+        _ => return Err("no tensor `activations`".to_string()),
+    };
+    let element = Element::of_safetensors(info.dtype).ok_or_else(|| format!("values are {:?}", info.dtype))?;
+    let facts = metadata.metadata().clone().unwrap_or_default();
+    Ok((floating(element)?, info.shape.clone(), 8 + length + info.data_offsets.0, facts))
 }

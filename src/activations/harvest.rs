@@ -6,7 +6,7 @@ use super::file::{Dtype, Header};
 use crate::corpus::Corpus;
 use crate::error::{Code, Error, Result};
 use crate::model::TargetModel;
-use crate::progress::Monitor;
+use crate::progress::{self, Monitor};
 use crate::rng::Rng;
 
 /// Batches of a part: whole ones, so that the parts change no bit. About 400,000 tokens.
@@ -28,6 +28,20 @@ pub struct HarvestOptions {
     pub dtype: Dtype,
     /// Where the rows are kept.
     pub store: Store,
+    /// Tokens whose positions are left out wherever they stand, besides `skip_first`.
+    // Left out of keys and records where it is empty, so that those of earlier versions stay what they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Excluded>,
+}
+
+/// A token whose positions are left out: `"bos"`, `"eos"`, the token itself, or its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Excluded {
+    /// A token of this id.
+    Id(u32),
+    /// The token that begins contexts (`bos`), the one that follows documents (`eos`), or a token as the vocabulary has it.
+    Token(String),
 }
 
 /// Where activations are kept.
@@ -50,6 +64,7 @@ impl Default for HarvestOptions {
             skip_first: 1,
             dtype: Dtype::F32,
             store: Store::File,
+            exclude: Vec::new(),
         }
     }
 }
@@ -62,6 +77,10 @@ pub struct Harvest {
     pub(super) seed: u64,
     pub(super) contexts: Vec<u32>,
     pub(super) header: Header,
+    /// The ids that are left out, in order.
+    pub(super) excluded: Vec<u32>,
+    /// How many rows come before each context, and how many there are; empty where every context gives as many.
+    before: Vec<usize>,
 }
 
 impl Harvest {
@@ -77,14 +96,20 @@ impl Harvest {
                 .fact("n_ctx", n_ctx)
                 .fact("given", options.skip_first));
         }
-        let kept = n_ctx - options.skip_first;
-        let ids = options.tokens.map(|rows| rows.div_ceil(kept) * n_ctx);
-        let contexts = model.contexts(corpus, ids, options.seed)?;
-        let rows = options.tokens.unwrap_or(contexts.len() / n_ctx * kept);
+        let excluded = excluded(model, &options.exclude)?;
+        let (contexts, before) = match excluded.is_empty() {
+            true => {
+                let ids = options.tokens.map(|rows| rows.div_ceil(n_ctx - options.skip_first) * n_ctx);
+                (model.contexts(corpus, ids, options.seed)?, Vec::new())
+            }
+            false => left(model, corpus, options, &excluded)?,
+        };
+        let whole = contexts.len() / n_ctx * (n_ctx - options.skip_first);
+        let rows = options.tokens.unwrap_or(before.last().copied().unwrap_or(whole));
         let (hook, model_name) = (options.hook.clone(), model.name().to_string());
         let header = Header { rows, d_in, dtype: options.dtype, hook: hook.clone(), model: model_name, n_ctx };
         let (model, skip_first, seed) = (model.clone(), options.skip_first, options.seed);
-        Ok(Harvest { model, hook, skip_first, seed, contexts, header })
+        Ok(Harvest { model, hook, skip_first, seed, contexts, header, excluded, before })
     }
 
     /// What the file will begin with.
@@ -97,7 +122,21 @@ impl Harvest {
         self.header.to_bytes().len() + self.header.data_bytes()
     }
 
-    /// Rows that a context gives.
+    /// How many rows come before a context, by its number; past the last, how many there are.
+    pub(super) fn rows_before(&self, context: usize) -> usize {
+        let context = context.min(self.contexts.len() / self.header.n_ctx);
+        self.before.get(context).copied().unwrap_or(context * self.rows_a_context())
+    }
+
+    /// The number of the context that a row belongs to.
+    pub(super) fn context_of(&self, row: usize) -> usize {
+        match self.before.is_empty() {
+            true => row / self.rows_a_context(),
+            false => self.before.partition_point(|before| *before <= row) - 1,
+        }
+    }
+
+    /// Rows that a context gives, where no token is left out; at most as many otherwise.
     pub(super) fn rows_a_context(&self) -> usize {
         self.header.n_ctx - self.skip_first
     }
@@ -109,7 +148,7 @@ impl Harvest {
 
     /// The order of rows: a uniform permutation over all of them, not a shuffle within a buffer.
     pub fn places(&self) -> Vec<u32> {
-        self.permutation(&self.contexts, "activation order")
+        self.permutation(self.rows_before(usize::MAX), "activation order")
     }
 
     /// Runs the model on a part of the contexts and writes its rows to their `places` in `file`, which is [`Harvest::file_bytes`] long. All
@@ -123,23 +162,26 @@ impl Harvest {
         start.copy_from_slice(&header);
         let each = PART * self.model.batch();
         let contexts = &self.contexts[part * each..self.contexts.len().min((part + 1) * each)];
-        let before = part * each / self.header.n_ctx * self.rows_a_context();
+        let before = self.rows_before(part * each / self.header.n_ctx);
         self.fill_rows(contexts, places, before, rows, monitor)
     }
 
-    fn permutation(&self, contexts: &[u32], order: &str) -> Vec<u32> {
-        Rng::new(self.seed, order).permutation(contexts.len() / self.header.n_ctx * self.rows_a_context())
+    fn permutation(&self, rows: usize, order: &str) -> Vec<u32> {
+        Rng::new(self.seed, order).permutation(rows)
     }
 
-    /// Fills `rows` with the rows of some contexts, in a uniform permutation drawn under this name.
+    /// Fills `rows` with the rows of the contexts `from..to`, in a uniform permutation drawn under this name.
     pub(super) fn fill_shuffled(
         &self,
-        contexts: &[u32],
+        (from, to): (usize, usize),
         order: &str,
         rows: &mut [u8],
         monitor: &dyn Monitor,
     ) -> Result<()> {
-        self.fill_rows(contexts, &self.permutation(contexts, order), 0, rows, monitor)
+        let places = self.permutation(self.rows_before(to) - self.rows_before(from), order);
+        let (n_ctx, end) = (self.header.n_ctx, self.contexts.len());
+        let contexts = &self.contexts[end.min(from * n_ctx)..end.min(to * n_ctx)];
+        self.fill_rows(contexts, &places, 0, rows, monitor)
     }
 
     /// Fills `rows` with the rows of some contexts, of which `done` rows come before; those whose place is past the end are left out.
@@ -153,11 +195,17 @@ impl Harvest {
     ) -> Result<()> {
         let (n_ctx, d, dtype) = (self.header.n_ctx, self.header.d_in, self.header.dtype);
         let bytes = d * dtype.size();
-        let mut encoded = vec![0u8; bytes];
+        let (mut encoded, mut seen) = (vec![0u8; bytes], 0);
         self.model.rows_at(contexts, &self.hook, &mut |values| {
             monitor.check()?;
+            progress::check_stop()?;
             for context in values.chunks_exact(n_ctx * d) {
-                for row in context.chunks_exact(d).skip(self.skip_first) {
+                let ids = &contexts[seen..seen + n_ctx];
+                seen += n_ctx;
+                for (row, id) in context.chunks_exact(d).zip(ids).skip(self.skip_first) {
+                    if self.excluded.binary_search(id).is_ok() {
+                        continue;
+                    }
                     let place = places[done] as usize;
                     done += 1;
                     if (place + 1) * bytes > rows.len() {
@@ -176,4 +224,58 @@ impl Harvest {
             Ok(())
         })
     }
+}
+
+/// The ids of tokens to leave out, in order.
+fn excluded(model: &TargetModel, tokens: &[Excluded]) -> Result<Vec<u32>> {
+    let (tokenizer, d_vocab) = (model.tokenizer(), model.config().d_vocab);
+    let mut ids = Vec::new();
+    for token in tokens {
+        match token {
+            Excluded::Id(id) if (*id as usize) < d_vocab => ids.push(*id),
+            Excluded::Id(id) => {
+                return Err(Error::new(Code::OutOfRange, "`exclude` names a token that the model does not have")
+                    .fact("expected", format!("ids below {d_vocab}"))
+                    .fact("given", id));
+            }
+            // A model whose contexts begin with text has no such token, and none is left out.
+            Excluded::Token(name) if name == "bos" => ids.extend(tokenizer.bos()),
+            Excluded::Token(name) if name == "eos" => ids.push(tokenizer.separator()),
+            Excluded::Token(name) => ids.push(tokenizer.id(name).ok_or_else(|| {
+                Error::new(Code::UnknownName, format!("`exclude` names no token of the model: `{name}`"))
+                    .fact("expected", "`bos`, `eos`, a token as the vocabulary has it, or an id")
+            })?),
+        }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// The contexts that are needed when some tokens are left out, and how many rows come before each.
+fn left(
+    model: &TargetModel,
+    corpus: &Corpus,
+    options: &HarvestOptions,
+    excluded: &[u32],
+) -> Result<(Vec<u32>, Vec<usize>)> {
+    let n_ctx = model.config().n_ctx;
+    let mut contexts = model.contexts(corpus, None, options.seed)?;
+    let (mut before, mut rows) = (vec![0], 0);
+    for context in contexts.chunks_exact(n_ctx) {
+        if options.tokens.is_some_and(|wanted| rows >= wanted) {
+            break;
+        }
+        rows += context.iter().skip(options.skip_first).filter(|id| excluded.binary_search(id).is_err()).count();
+        before.push(rows);
+    }
+    let wanted = options.tokens.unwrap_or(rows);
+    if wanted == 0 || rows < wanted {
+        return Err(Error::new(Code::OutOfRange, format!("the corpus `{}` cannot fill the contexts", corpus.name()))
+            .fact("tokens asked for", wanted.max(1))
+            .fact("tokens there, without those of `exclude`", rows)
+            .help("ask for fewer tokens, or exclude fewer"));
+    }
+    contexts.truncate((before.len() - 1) * n_ctx);
+    Ok((contexts, before))
 }

@@ -11,11 +11,12 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use crate::error::{Code, Error, Result};
-use crate::memory;
 use crate::rng::Rng;
+use crate::{memory, progress};
 
+use file::Mapped;
 pub use file::{Dtype, Header};
-pub use harvest::{Harvest, HarvestOptions, Store};
+pub use harvest::{Excluded, Harvest, HarvestOptions, Store};
 pub use stream::SECTION;
 use stream::Stream;
 
@@ -33,7 +34,7 @@ enum Data {
     Memory(Vec<f32>),
     Stream(Stream),
     Made(Box<dyn Source>),
-    Mapped { bytes: memmap2::Mmap, offset: usize, check: Check, checked: OnceLock<Option<Error>> },
+    Mapped { file: Mapped, check: Check, checked: OnceLock<Option<Error>> },
 }
 
 /// Rows that are computed whenever they are read, each from its number alone.
@@ -57,7 +58,7 @@ impl Activations {
                 .fact("d_in", d_in));
         }
         if let Some(at) = rows.iter().position(|x| !x.is_finite()) {
-            return Err(Error::new(Code::OutOfRange, "an activation is not a finite number").fact("row", at / d_in));
+            return Err(not_finite(Code::OutOfRange, at / d_in, at % d_in, rows[at]));
         }
         let header = Header {
             rows: rows.len() / d_in,
@@ -76,10 +77,30 @@ impl Activations {
     /// # Errors
     /// `missing-file`, `damaged-file`.
     pub fn open(path: &Path, digest: Option<String>, check: Check) -> Result<Self> {
-        let (header, offset, bytes) = file::map(path)?;
+        let file = file::map(path)?;
         let digest = digest.map_or_else(OnceLock::new, OnceLock::from);
-        let data = Data::Mapped { bytes, offset, check, checked: OnceLock::new() };
+        let header = file.header.clone();
+        let data = Data::Mapped { file, check, checked: OnceLock::new() };
         Ok(Activations(Arc::new(Inner { header, digest, data })))
+    }
+
+    /// The rows in a file of a user: safetensors with a tensor `activations` (or one tensor alone), or `.npy`, of f32, f16, bf16 or f64. Every
+    /// value is looked at.
+    ///
+    /// # Errors
+    /// `missing-file`; `damaged-file`, with the row and column of a value that is not a finite f32; `too-large`; `interrupted`.
+    pub fn load(path: &Path) -> Result<Self> {
+        if let Some((rows, d_in)) = file::turned(path)? {
+            return Activations::from_rows(rows, d_in, "").map_err(|error| Error { code: Code::DamagedFile, ..error });
+        }
+        let loaded = Activations::open(path, None, Box::new(|| Ok(())))?;
+        loaded.digest()?;
+        Ok(loaded)
+    }
+
+    /// Whether a file holds activations as [`Activations::to_bytes`] writes them: such a file may be written over.
+    pub fn are_saved_at(path: &Path) -> bool {
+        file::is_saved(path)
     }
 
     /// Rows that are read from the model while they are used, see [`Store::Stream`]: nothing is computed yet.
@@ -144,10 +165,19 @@ impl Activations {
         }
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{} {} {}", self.len(), self.d_in(), self.hook()).as_bytes());
+        let (mut before, mut wrong) = (0, None);
         self.for_each_block(|block| {
             let bytes: Vec<u8> = block.iter().flat_map(|x| x.to_le_bytes()).collect();
             hasher.update(&bytes);
+            if wrong.is_none() {
+                wrong = block.iter().position(|x| !x.is_finite()).map(|at| (before + at, block[at]));
+            }
+            before += block.len();
         })?;
+        // A file of another tool: saerun's own were looked at when they were made.
+        if let Some((at, value)) = wrong {
+            return Err(not_finite(Code::DamagedFile, at / self.d_in(), at % self.d_in(), value));
+        }
         Ok(self.0.digest.get_or_init(|| hasher.finalize().to_hex().to_string()))
     }
 
@@ -167,12 +197,11 @@ impl Activations {
             Data::Memory(rows) => out.copy_from_slice(&rows[start..end]),
             Data::Stream(stream) => stream.read(from, out)?,
             Data::Made(source) => source.read(from, out),
-            Data::Mapped { bytes, offset, check, checked } => {
+            Data::Mapped { file, check, checked } => {
                 if let Some(error) = checked.get_or_init(|| check().err()) {
                     return Err(error.clone());
                 }
-                let size = self.0.header.dtype.size();
-                self.0.header.dtype.decode(&bytes[offset + start * size..offset + end * size], out);
+                file.read(start, out);
             }
         }
         Ok(())
@@ -219,6 +248,7 @@ impl Activations {
         const BLOCK: usize = 4096;
         let mut block = vec![0.0; BLOCK.min(self.len()) * self.d_in()];
         for from in (0..self.len()).step_by(BLOCK) {
+            progress::check_stop()?;
             let rows = BLOCK.min(self.len() - from);
             self.read(from, &mut block[..rows * self.d_in()])?;
             f(&block[..rows * self.d_in()]);
@@ -243,6 +273,15 @@ impl Activations {
         bytes.extend(encoded);
         Ok(bytes)
     }
+}
+
+/// The error of a value that no training could bear.
+fn not_finite(code: Code, row: usize, column: usize, value: f32) -> Error {
+    Error::new(code, "an activation is not a finite number")
+        .fact("row", row)
+        .fact("column", column)
+        .fact("given", value)
+        .help("leave such rows out, or look at what made them")
 }
 
 impl fmt::Display for Activations {

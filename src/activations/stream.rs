@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use super::harvest::Harvest;
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::progress::Silent;
 use crate::rng::Rng;
 
@@ -38,7 +39,7 @@ impl Stream {
     pub fn digest(&self) -> Result<String> {
         let harvest = &self.harvest;
         let mut hasher = blake3::Hasher::new();
-        let facts = serde_json::json!([
+        let mut facts = serde_json::json!([
             "stream 1",
             harvest.model.digest()?,
             harvest.hook,
@@ -47,6 +48,9 @@ impl Stream {
             harvest.header.rows,
             harvest.header.dtype,
         ]);
+        if let (false, Some(facts)) = (harvest.excluded.is_empty(), facts.as_array_mut()) {
+            facts.push(serde_json::json!(harvest.excluded));
+        }
         hasher.update(facts.to_string().as_bytes());
         harvest.contexts.iter().for_each(|id| _ = hasher.update(&id.to_le_bytes()));
         Ok(hasher.finalize().to_hex().to_string())
@@ -54,9 +58,10 @@ impl Stream {
 
     /// Copies the rows from row `from` on into `out`, which is a whole number of rows long.
     pub fn read(&self, mut from: usize, mut out: &mut [f32]) -> Result<()> {
-        let (d, dtype, each) = (self.harvest.header.d_in, self.harvest.header.dtype, self.section_rows());
+        let (d, dtype) = (self.harvest.header.d_in, self.harvest.header.dtype);
         while !out.is_empty() {
-            let (section, within) = (from / each, from % each);
+            let section = self.harvest.context_of(from) / self.section_contexts();
+            let within = from - self.harvest.rows_before(section * self.section_contexts());
             let rows = self.section(section)?;
             let bytes = d * dtype.size();
             let count = (rows.len() / bytes - within).min(out.len() / d);
@@ -86,10 +91,9 @@ impl Stream {
         Ok(out)
     }
 
-    /// Rows of every section but the last.
-    fn section_rows(&self) -> usize {
-        let kept = self.harvest.rows_a_context();
-        (SECTION / kept).max(1) * kept
+    /// Contexts of every section but the last.
+    fn section_contexts(&self) -> usize {
+        (SECTION / self.harvest.rows_a_context()).max(1)
     }
 
     /// A section, and the one after it begun.
@@ -104,15 +108,15 @@ impl Stream {
                 Some((begun, thread)) if begun == number => thread
                     .join()
                     .unwrap_or_else(|_| Err(Error::new(Code::Internal, "reading activations broke off")))?,
-                _ => read_section(&self.harvest, number, self.section_rows())?,
+                _ => read_section(&self.harvest, number, self.section_contexts())?,
             }),
         };
         if number == 0 {
             held.first = Some(Arc::clone(&rows));
         }
         held.current = Some((number, Arc::clone(&rows)));
-        let (after, each) = (number + 1, self.section_rows());
-        if held.next.is_none() && after * each < self.harvest.header.rows {
+        let (after, each) = (number + 1, self.section_contexts());
+        if held.next.is_none() && self.harvest.rows_before(after * each) < self.harvest.header.rows {
             let harvest = Arc::clone(&self.harvest);
             held.next = Some((after, std::thread::spawn(move || read_section(&harvest, after, each))));
         }
@@ -122,13 +126,12 @@ impl Stream {
 
 fn read_section(harvest: &Harvest, number: usize, each: usize) -> Result<Vec<u8>> {
     let header = &harvest.header;
-    let contexts = each / harvest.rows_a_context() * header.n_ctx;
-    let from = number * contexts;
-    let rows = each.min(header.rows - number * each);
+    let (from, to) = (number * each, (number + 1) * each);
+    let rows = harvest.rows_before(to).min(header.rows).saturating_sub(harvest.rows_before(from));
+    memory::check_shape("a section of activations", &[rows, header.d_in], "use `dtype: \"f16\"`")?;
     let mut section = vec![0; rows * header.d_in * header.dtype.size()];
     // The first goes under the name of a stored harvest, whose order it shares.
     let order = if number == 0 { "activation order".to_string() } else { format!("activation order {number}") };
-    let ids = &harvest.contexts[from..harvest.contexts.len().min(from + contexts)];
-    harvest.fill_shuffled(ids, &order, &mut section, &Silent)?;
+    harvest.fill_shuffled((from, to), &order, &mut section, &Silent)?;
     Ok(section)
 }

@@ -22,7 +22,7 @@ Example:
   saerun    0.1.0, cargo features: none
   cpu       x86_64 avx2 fma avx512f
   threads   8
-  memory    14.2 GB available
+  memory    14.2 GB free, 13.3 GB by default for a run
   disk      120.5 GB free here
   project   can be written
   cache     12 results, 34.5 MB, none damaged
@@ -43,7 +43,10 @@ pub(super) fn doctor(_: &Arguments) -> Result<(), Failure> {
     say("cpu", &sweep::cpu());
     say("threads", &rayon::current_num_threads().to_string());
     let size = |bytes: Option<u64>| bytes.map_or("unknown".to_string(), gigabytes);
-    say("memory", &format!("{} available", size(memory::available())));
+    say(
+        "memory",
+        &format!("{} free, {} by default for a run", size(memory::available()), size(memory::default_limit())),
+    );
     say("disk", &format!("{} free here", size(free_disk(&root))));
     // The file has no name and is gone when it is closed.
     let written = tempfile::tempfile_in(&root);

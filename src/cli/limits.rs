@@ -12,7 +12,7 @@ use crate::error::{Code, Error};
 use crate::host::Session;
 use crate::host::ending::{CTRL_C, TERMINATED, TIMEOUT};
 use crate::host::output::errln;
-use crate::{memory, store};
+use crate::{memory, progress, store};
 
 /// How long a run that is asked to stop may take to stop by itself; and to put its results and its record in their place, which
 /// is not cut off sooner.
@@ -28,7 +28,8 @@ pub struct Limits {
     /// Let scripts read this folder or file outside the project; may be repeated
     #[arg(long, value_name = "PATH")]
     pub(super) allow_read: Vec<PathBuf>,
-    /// Refuse work that would take more memory, such as 8GiB or 500MiB [default: what the system has left]
+    /// Refuse work that would take more memory, such as 8GiB or 500MiB [default: what the machine or its control group has free, less a
+    /// sixteenth of it, at least 128 MiB and at most 2 GiB]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(super) memory: Option<u64>,
     /// Stop after so many seconds, with exit code 124; finished steps are kept
@@ -88,7 +89,7 @@ impl Limits {
             let error = Error::new(Code::MissingFile, format!("`--allow-read {}` names nothing", path.display()));
             return Err(Failure::usage(error.fact("expected", "a folder or file that is there")));
         }
-        if let Some(bytes) = self.memory {
+        if let Some(bytes) = self.memory.or_else(memory::default_limit) {
             memory::set_limit(bytes);
         }
         Ok(())
@@ -114,6 +115,7 @@ impl Limits {
 pub(super) fn watch_signals(twice: bool) -> Watched {
     use signal_hook::{consts, flag};
     let watched = Watched::default();
+    progress::stop_by(&watched.stop);
     let mut signals = vec![(consts::SIGINT, CTRL_C), (consts::SIGTERM, TERMINATED)];
     #[cfg(unix)]
     {

@@ -282,6 +282,7 @@ impl Attention {
 /// Ctrl-C stops the input that is running; the third time it ends the process. A signal to an idle process ends it.
 fn watch_signals(attention: &Arc<Attention>) {
     use signal_hook::consts;
+    crate::progress::stop_by(&attention.stop);
     let attention = Arc::clone(attention);
     let mut signals = match signal_hook::iterator::Signals::new([consts::SIGINT, consts::SIGTERM]) {
         Ok(signals) => signals,

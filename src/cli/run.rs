@@ -15,7 +15,7 @@ use crate::host::events::{self, Event};
 use crate::host::output::errln;
 use crate::host::saving::Keeping;
 use crate::host::session::{Override, Setup};
-use crate::host::{Session, committed, record, run as host, text_file};
+use crate::host::{Session, committed, record, run as host};
 use crate::report::yaml;
 use crate::store::{self, Record};
 
@@ -277,7 +277,7 @@ pub(super) fn inside(root: &Path, name: &str) -> String {
 fn overrides(options: &Options) -> crate::error::Result<BTreeMap<String, Override>> {
     let mut all = BTreeMap::new();
     if let Some(path) = &options.params {
-        let text = text_file::read(path, "the parameter file")?;
+        let text = crate::input::read_text(path).map_err(|error| error.fact("wanted", "the file of `--params`"))?;
         if let Value::Object(pairs) = yaml::parse_params(&text)? {
             all.extend(pairs.into_iter().map(|(name, value)| (name, Override::Plain(value))));
         }

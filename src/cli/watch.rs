@@ -77,6 +77,7 @@ fn once(
     watched: &mut Watched,
 ) -> Result<Vec<String>, Failure> {
     let stopper = limits::Watched::default();
+    crate::progress::stop_by(&stopper.stop);
     watched.look();
     let opened = run::open(&arguments.run, &stopper);
     let (script, setup) = match opened {

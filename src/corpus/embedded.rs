@@ -26,7 +26,7 @@ const ALL: [Embedded; 4] = [
         name: "prose",
         bytes: 20_401_128,
         license: "public domain",
-        what: "austen, kjv and sotu together; what the prose models were trained on",
+        what: "austen, kjv and sotu together: a fifth, a fifth and three fifths of the bytes; what the prose models were trained on",
         parts: &[AUSTEN, KJV, SOTU],
     },
     Embedded {
@@ -60,6 +60,6 @@ pub fn list() -> &'static [Embedded] {
 /// The embedded corpus of this name, if there is one.
 pub(super) fn load(name: &str) -> Option<Result<Corpus>> {
     let embedded = ALL.iter().find(|c| c.name == name)?;
-    let documents: Result<Vec<_>> = embedded.parts.iter().map(|part| read::gunzip(part)).collect();
-    Some(documents.map(|texts| Corpus::new(name, texts.iter().flat_map(|text| read::documents(text)).collect())))
+    let sources: Result<Vec<_>> = embedded.parts.iter().map(|part| read::embedded(part)).collect();
+    Some(sources.map(|sources| Corpus::of_sources(name, sources)))
 }

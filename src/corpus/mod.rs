@@ -1,64 +1,80 @@
 //! Text to tokens: corpora as lists of documents, their split into training and held-out parts, and the tokenizer.
 
 mod embedded;
+mod json;
+mod pieces;
 mod read;
+mod split;
 mod tokenizer;
+mod tokenizer_file;
 mod vocabulary;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Code, Error, Result};
-use crate::rng::Rng;
+use crate::progress::{Monitor, Silent};
 
 pub use embedded::{Embedded, list};
+pub use split::SplitOptions;
 pub use tokenizer::{Marks, Tokenizer};
 pub use vocabulary::Vocabulary;
 
 /// The line that separates documents in a text file, and the token that begins every context.
 pub const DOCUMENT_MARKER: &str = "<|endoftext|>";
 
-/// What reads the documents of a parquet file; the core has no reader of its own.
-pub type Parquet<'a> = &'a dyn Fn(&Path) -> Result<Vec<String>>;
+/// The field of JSON, and the column of parquet, that holds the text.
+pub const FIELD: &str = "text";
+
+/// What reads the documents in a column of a parquet file; the core has no reader of its own.
+pub type Parquet<'a> = &'a dyn Fn(&Path, &str) -> Result<Vec<String>>;
+
+/// How files are read.
+pub struct Reading<'a> {
+    /// The field of JSON, and the column of parquet, that holds the text.
+    pub field: &'a str,
+    /// What reads `.parquet` files.
+    pub parquet: Parquet<'a>,
+    /// Is told which files of a folder are not read.
+    pub monitor: &'a dyn Monitor,
+}
 
 /// A list of documents. Cheap to copy.
 #[derive(Debug, Clone)]
 pub struct Corpus {
     name: Arc<str>,
     documents: Arc<Vec<String>>,
+    /// For each document the number of the text that it comes from: a part of an embedded corpus, or a file of a folder.
+    sources: Arc<Vec<u32>>,
     digest: Arc<OnceLock<String>>,
 }
 
-/// How [`Corpus::split`] divides.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SplitOptions {
-    /// Share of the text, by bytes, that is held out.
-    pub test_fraction: f64,
-    /// Which documents are held out.
-    pub seed: u64,
-}
-
-impl Default for SplitOptions {
-    fn default() -> Self {
-        SplitOptions { test_fraction: 0.05, seed: 0 }
-    }
-}
-
 impl Corpus {
-    /// A corpus of these documents; empty ones are left out.
+    /// A corpus of these documents, all of one source; empty ones are left out.
     pub fn new(name: &str, documents: Vec<String>) -> Self {
-        let documents = documents.into_iter().filter(|d| !d.trim().is_empty()).collect();
-        Corpus { name: name.into(), documents: Arc::new(documents), digest: Arc::default() }
+        Corpus::of_sources(name, vec![documents])
     }
 
-    /// An embedded corpus by name, else a `.txt`, `.txt.gz` or `.jsonl` file (or a folder of them), documents separated by a
-    /// line [`DOCUMENT_MARKER`] or, in JSON lines, one a line under `text`.
+    /// A corpus of the documents of several sources, one after the other; empty documents are left out.
+    pub fn of_sources(name: &str, sources: Vec<Vec<String>>) -> Self {
+        let (mut documents, mut numbers) = (Vec::new(), Vec::new());
+        for (number, mut source) in sources.into_iter().enumerate() {
+            source.retain(|document| !document.trim().is_empty());
+            numbers.resize(numbers.len() + source.len(), number as u32);
+            if documents.is_empty() { documents = source } else { documents.append(&mut source) }
+        }
+        Corpus::of_parts(name, documents, numbers)
+    }
+
+    fn of_parts(name: &str, documents: Vec<String>, sources: Vec<u32>) -> Self {
+        let (documents, sources) = (Arc::new(documents), Arc::new(sources));
+        Corpus { name: name.into(), documents, sources, digest: Arc::default() }
+    }
+
+    /// An embedded corpus by name, else a file or a folder, as [`Corpus::load_path`] has them.
     ///
     /// # Errors
-    /// `missing-file`, `damaged-file`, `unsupported`.
+    /// `missing-file`, `damaged-file`, `unsupported`, `too-large`, `interrupted`.
     pub fn load(name_or_path: &str) -> Result<Self> {
         match embedded::load(name_or_path) {
             Some(corpus) => corpus,
@@ -66,30 +82,33 @@ impl Corpus {
         }
     }
 
-    /// A file or folder, as [`Corpus::load`] has them.
+    /// A `.txt`, `.jsonl`, `.ndjson` or `.json` file, each also with `.gz`, or a folder of them with the folders inside, in the order of
+    /// their paths. In text, documents are separated by a line [`DOCUMENT_MARKER`]; JSON has them under [`FIELD`]. A byte order mark is
+    /// left out, and line ends of Windows in text files become plain ones.
     ///
     /// # Errors
     /// As [`Corpus::load`].
     pub fn load_path(path: &Path) -> Result<Self> {
-        Corpus::load_with(path, &|path| {
+        let parquet = |path: &Path, _: &str| {
             Err(Error::new(Code::Unsupported, format!("`{}` needs a reader of parquet", path.display())))
-        })
+        };
+        Corpus::load_with(path, &Reading { field: FIELD, parquet: &parquet, monitor: &Silent })
     }
 
-    /// As [`Corpus::load_path`], with `parquet` for `.parquet` files.
+    /// As [`Corpus::load_path`], with `.parquet` files, another field, or with warnings.
     ///
     /// # Errors
-    /// As [`Corpus::load`], and those of `parquet`.
-    pub fn load_with(path: &Path, parquet: Parquet<'_>) -> Result<Self> {
-        read::load(path, parquet)
+    /// As [`Corpus::load`], and those of the reader of parquet.
+    pub fn load_with(path: &Path, reading: &Reading<'_>) -> Result<Self> {
+        read::load(path, reading)
     }
 
-    /// The bytes of a `.txt`, `.txt.gz` or `.jsonl` file of this name.
+    /// The bytes of a file of this name, of any kind that [`Corpus::load_path`] reads.
     ///
     /// # Errors
     /// `damaged-file`, `unsupported`, `too-large`.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
-        Ok(Corpus::new(name, read::read(bytes, Path::new(name))?))
+        Ok(Corpus::new(name, read::of_bytes(bytes, Path::new(name))?))
     }
 
     /// The name of an embedded corpus, or the file's name.
@@ -100,6 +119,10 @@ impl Corpus {
     /// The documents, in order.
     pub fn documents(&self) -> &[String] {
         &self.documents
+    }
+
+    fn shared(&self) -> Arc<Vec<String>> {
+        Arc::clone(&self.documents)
     }
 
     /// Length in bytes of all documents.
@@ -123,54 +146,4 @@ impl Corpus {
     pub fn head(&self, n: usize) -> String {
         self.documents.iter().flat_map(|d| d.chars().chain("\n".chars())).take(n).collect()
     }
-
-    /// Divides into `(train, test)`: whole documents, drawn by `seed` until the share is reached; a single document is cut
-    /// into two contiguous parts at a line end, the last being the test.
-    ///
-    /// # Errors
-    /// `out-of-range` when the fraction is not between 0 and 1, or a part would be empty.
-    pub fn split(&self, options: &SplitOptions) -> Result<(Corpus, Corpus)> {
-        let fraction = options.test_fraction;
-        if !(fraction > 0.0 && fraction < 1.0) {
-            return Err(
-                Error::new(Code::OutOfRange, "`test_fraction` must lie between 0 and 1").fact("given", fraction)
-            );
-        }
-        let wanted = (self.bytes() as f64 * fraction) as usize;
-        let (train, test) = match self.documents.as_slice() {
-            [one] => cut(one, one.len() - wanted),
-            documents => {
-                let mut held_out = vec![false; documents.len()];
-                let mut bytes = 0;
-                for i in Rng::new(options.seed, "corpus split").permutation(documents.len()) {
-                    if bytes >= wanted {
-                        break;
-                    }
-                    held_out[i as usize] = true;
-                    bytes += documents[i as usize].len();
-                }
-                let part = |test: bool| {
-                    documents.iter().zip(&held_out).filter(|(_, h)| **h == test).map(|(d, _)| d.clone()).collect()
-                };
-                (part(false), part(true))
-            }
-        };
-        let parts = (
-            Corpus::new(&format!("{} (train)", self.name), train),
-            Corpus::new(&format!("{} (test)", self.name), test),
-        );
-        if parts.0.documents.is_empty() || parts.1.documents.is_empty() {
-            return Err(Error::new(Code::OutOfRange, "the corpus is too small to split")
-                .fact("documents", self.documents.len())
-                .fact("test_fraction", fraction));
-        }
-        Ok(parts)
-    }
-}
-
-/// Cuts a text in two at the last line end before byte `at` (at a character when there is none).
-fn cut(text: &str, at: usize) -> (Vec<String>, Vec<String>) {
-    let at = (at..=text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len());
-    let at = text[..at].rfind('\n').map_or(at, |line| line + 1);
-    (vec![text[..at].to_string()], vec![text[at..].to_string()])
 }

@@ -1,6 +1,7 @@
 //! Byte-level BPE (Sennrich et al. 2016; bytes as in GPT-2), and the tokenizers of other models, by the tokenizers crate.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,14 +10,21 @@ use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer as Inner};
 
+use super::pieces::{Cuts, PIECE};
+use super::tokenizer_file::{Parsed, parse};
 use super::{Corpus, DOCUMENT_MARKER};
+use crate::contain::contained;
 use crate::error::{Code, Error, Result};
+use crate::{memory, progress};
 
 /// A trained tokenizer. Cheap to copy.
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Arc<Inner>,
     marks: Marks,
+    cuts: Cuts,
+    /// How many tokens the model knows, where it is known: added tokens may lie beyond.
+    d_vocab: Option<usize>,
 }
 
 /// The tokens that are not text.
@@ -31,19 +39,28 @@ pub struct Marks {
     pub from: String,
 }
 
+/// Bytes that the library needs for a byte of the text that it is given at once.
+const A_BYTE: u64 = 160;
+
 fn failed(error: tokenizers::Error) -> Error {
     Error::new(Code::Internal, "the tokenizer failed").fact("reason", error)
 }
 
-/// The library panics on JSON that ends too early in some places, and on a damaged table of precompiled characters: look first.
-fn parse(json: &[u8]) -> Result<Inner> {
-    let damaged =
-        |why: &dyn std::fmt::Display| Error::new(Code::DamagedFile, "not a tokenizer.json").fact("reason", why);
-    let whole: serde_json::Value = serde_json::from_slice(json).map_err(|e| damaged(&e))?;
-    if whole["normalizer"].to_string().contains("\"Precompiled\"") {
-        return Err(Error::new(Code::Unsupported, "a tokenizer with a precompiled normalizer"));
-    }
-    Inner::from_bytes(json).map_err(|e| damaged(&e))
+/// What the library does with a text: its errors and panics are about the file that the tokenizer came from.
+fn by_file<T>(field: &str, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+    let reason = match contained(work) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic,
+    };
+    let field = match reason.to_lowercase().contains("unk") {
+        true => "model.unk_token, model.unk_id",
+        false => field,
+    };
+    Err(Error::new(Code::Unsupported, "the tokenizer cannot work on this text")
+        .fact("reason", reason)
+        .fact("field", field)
+        .help("look at this field of its tokenizer.json"))
 }
 
 impl Tokenizer {
@@ -67,9 +84,16 @@ impl Tokenizer {
             .special_tokens(vec![AddedToken::from(DOCUMENT_MARKER, true)])
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build();
-        inner
-            .train(&mut TrainerWrapper::BpeTrainer(trainer), corpus.documents().iter().map(String::as_str))
-            .map_err(failed)?;
+        let text = corpus.clone();
+        // What the bytes of words are merged into does not depend on where the text is cut between words.
+        let (inner, trained) = progress::abandonable(move || {
+            let pieces = text.documents().iter().flat_map(|document| Cuts::BeforeBlank.pieces(document));
+            let going = pieces.take_while(|_| !progress::stopping());
+            let trained = inner.train(&mut TrainerWrapper::BpeTrainer(trainer), going).map(|_| ());
+            (inner, trained)
+        })?;
+        trained.map_err(failed)?;
+        progress::check_stop()?;
         if inner.get_vocab_size(true) != d_vocab {
             return Err(Error::new(Code::OutOfRange, "the corpus is too small for this vocabulary")
                 .fact("d_vocab", d_vocab)
@@ -80,22 +104,34 @@ impl Tokenizer {
     }
 
     fn wrap(inner: Inner) -> Result<Self> {
-        let marker = inner
+        let json = serde_json::from_str(&inner.to_string(false).map_err(failed)?).unwrap_or_default();
+        Tokenizer::ours(Parsed { inner, json })
+    }
+
+    fn ours(parsed: Parsed) -> Result<Self> {
+        let marker = parsed
+            .inner
             .token_to_id(DOCUMENT_MARKER)
             .ok_or_else(|| Error::new(Code::Unsupported, format!("the tokenizer has no token {DOCUMENT_MARKER}")))?;
         let marks = Marks { bos: Some(marker), separator: marker, from: DOCUMENT_MARKER.to_string() };
-        Ok(Tokenizer { inner: Arc::new(inner), marks })
+        Ok(Tokenizer::of(parsed, marks))
     }
 
-    /// Reads a `tokenizer.json` of ours.
+    fn of(parsed: Parsed, marks: Marks) -> Self {
+        let cuts = Cuts::of(&parsed.json);
+        Tokenizer { inner: Arc::new(parsed.inner), marks, cuts, d_vocab: None }
+    }
+
+    /// Reads a `tokenizer.json` of ours. What it says about batches (truncation, padding) or chance (dropout) is cleared: a text has the same
+    /// tokens each time, and all of them.
     ///
     /// # Errors
     /// `damaged-file` when it is none, `unsupported` when it lacks the marker.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        Tokenizer::wrap(parse(json)?)
+        Tokenizer::ours(parse(json)?)
     }
 
-    /// Reads a `tokenizer.json` of another tool; `marks` finds its marks with a look-up of ids by token.
+    /// Reads a `tokenizer.json` of another tool, as [`Tokenizer::from_json`]; `marks` finds its marks with a look-up of ids by token.
     ///
     /// # Errors
     /// `damaged-file` when it is none, and what `marks` returns.
@@ -103,15 +139,36 @@ impl Tokenizer {
         json: &[u8],
         marks: impl FnOnce(&dyn Fn(&str) -> Option<u32>) -> Result<Marks>,
     ) -> Result<Self> {
-        let inner = parse(json)?;
-        let marks = marks(&|token| inner.token_to_id(token))?;
-        Ok(Tokenizer { inner: Arc::new(inner), marks })
+        let parsed = parse(json)?;
+        let marks = marks(&|token| parsed.inner.token_to_id(token))?;
+        Ok(Tokenizer::of(parsed, marks))
+    }
+
+    /// The same tokenizer for a model of `d_vocab` tokens: a text with a token beyond them is refused.
+    ///
+    /// # Errors
+    /// `damaged-file` when more than added tokens lie beyond: it belongs to another model.
+    pub fn for_model(mut self, d_vocab: usize) -> Result<Self> {
+        let bound = self.inner.get_vocab(false).values().max().map_or(0, |id| *id as usize + 1);
+        if bound > d_vocab {
+            return Err(Error::new(Code::DamagedFile, "the tokenizer has more tokens than the model")
+                .fact("tokens", bound)
+                .fact("d_vocab", d_vocab)
+                .help("use the tokenizer.json of this model"));
+        }
+        self.d_vocab = Some(d_vocab);
+        Ok(self)
+    }
+
+    /// The id of a token, as the vocabulary has it.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
     }
 
     /// The same tokenizer with or without a token at the beginning of every context.
     pub fn with_bos(&self, bos: Option<u32>, from: &str) -> Self {
         let marks = Marks { bos, separator: self.marks.separator, from: from.to_string() };
-        Tokenizer { inner: self.inner.clone(), marks }
+        Tokenizer { marks, ..self.clone() }
     }
 
     /// The `tokenizer.json`.
@@ -155,30 +212,88 @@ impl Tokenizer {
     /// The tokens of a text; no token is added.
     ///
     /// # Errors
-    /// `internal` when the library fails.
+    /// `unsupported` when its file does not let the tokenizer work; `out-of-range` for a token that the model does not have; `too-large`,
+    /// `interrupted`.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(self.inner.encode_fast(text, false).map_err(failed)?.get_ids().to_vec())
+        if text.len() <= PIECE {
+            return self.encode_piece(text);
+        }
+        self.encode_all(Arc::new(vec![text.to_string()]), None)
     }
 
-    /// All documents in order, each followed by [`Tokenizer::separator`].
+    /// All documents in order, each followed by [`Tokenizer::separator`]. Long documents are cut where that changes no token.
     ///
     /// # Errors
-    /// `internal` when the library fails.
+    /// As [`Tokenizer::encode`].
     pub fn stream(&self, corpus: &Corpus) -> Result<Vec<u32>> {
-        let encode = |document: &String| {
-            let mut ids = self.encode(document)?;
-            ids.push(self.marks.separator);
+        self.encode_all(corpus.shared(), Some(self.marks.separator))
+    }
+
+    fn encode_all(&self, texts: Arc<Vec<String>>, separator: Option<u32>) -> Result<Vec<u32>> {
+        let tokenizer = self.clone();
+        progress::abandonable(move || tokenizer.encode_here(&texts, separator))?
+    }
+
+    fn encode_here(&self, texts: &[String], separator: Option<u32>) -> Result<Vec<u32>> {
+        let pieces: Vec<(&str, bool)> = texts.iter().flat_map(|text| self.pieces(text)).collect();
+        self.check_pieces(&pieces)?;
+        let made = AtomicU64::new(0);
+        let encode = |(piece, last): &(&str, bool)| {
+            progress::check_stop()?;
+            let mut ids = self.encode_piece(piece)?;
+            ids.extend(separator.filter(|_| *last));
+            let bytes = 4 * ids.len() as u64;
+            memory::check("the tokens", made.fetch_add(bytes, Ordering::Relaxed) + bytes, "use some of the corpus")?;
             Ok(ids)
         };
-        let documents: Vec<Vec<u32>> = corpus.documents().par_iter().map(encode).collect::<Result<_>>()?;
-        Ok(documents.concat())
+        let parts: Vec<Vec<u32>> = pieces.par_iter().map(encode).collect::<Result<_>>()?;
+        memory::check("the tokens", 2 * made.into_inner(), "use some of the corpus")?;
+        Ok(parts.concat())
+    }
+
+    /// The pieces of a document, and whether each is the last.
+    fn pieces<'a>(&self, document: &'a str) -> impl Iterator<Item = (&'a str, bool)> + use<'a> {
+        let pieces = self.cuts.pieces(document);
+        let last = pieces.len() - 1;
+        pieces.into_iter().enumerate().map(move |(i, piece)| (piece, i == last))
+    }
+
+    /// That the longest pieces, one a thread, fit into memory.
+    fn check_pieces(&self, pieces: &[(&str, bool)]) -> Result<()> {
+        let mut lengths: Vec<u64> =
+            pieces.iter().map(|(piece, _)| piece.len() as u64).filter(|length| *length > PIECE as u64).collect();
+        lengths.sort_unstable_by(|a, b| b.cmp(a));
+        let together: u64 = lengths.iter().take(rayon::current_num_threads()).sum();
+        let help = match self.cuts {
+            Cuts::Nowhere => "this tokenizer takes a document as a whole: divide the text into shorter documents",
+            _ => "divide the text into shorter documents",
+        };
+        memory::check("tokenizing the longest documents", together.saturating_mul(A_BYTE), help)
+    }
+
+    fn encode_piece(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = by_file("model", || self.inner.encode_fast(text, false))?;
+        let ids = encoding.get_ids().to_vec();
+        match self.d_vocab.and_then(|d_vocab| Some((d_vocab, *ids.iter().find(|id| **id as usize >= d_vocab)?))) {
+            None => Ok(ids),
+            Some((d_vocab, id)) => {
+                let token = self.token(id).unwrap_or_default();
+                Err(Error::new(
+                    Code::OutOfRange,
+                    format!("the text holds `{token}`, a token that the model does not have"),
+                )
+                .fact("id", id)
+                .fact("d_vocab", d_vocab)
+                .help(format!("take `{token}` out of the text: the model was made without it")))
+            }
+        }
     }
 
     /// The text of these tokens; bytes that are no UTF-8 become the replacement character.
     ///
     /// # Errors
-    /// `internal` when the library fails.
+    /// `unsupported` when its file does not let the tokenizer work.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, false).map_err(failed)
+        by_file("decoder", || self.inner.decode(ids, false))
     }
 }

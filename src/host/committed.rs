@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-use super::{code, text_file};
+use super::code;
 use crate::error::{Code, Error, Result};
 use crate::report::yaml;
 use crate::store::{self, Lock, Record, Written};
@@ -152,7 +152,7 @@ fn named(project: &Path, dir: &Path) -> String {
 fn read(project: &Path, dir: &Path) -> Result<Committed> {
     store::finish_swap(dir);
     let path = dir.join("run.yaml");
-    let text = text_file::read(&path, "the run lock")?;
+    let text = crate::input::read_text(&path)?;
     let (lock, sealed) = yaml::sealed_lock(&text).map_err(|error| error.fact("file", named(project, &path)))?;
     Ok(Committed { name: named(project, dir), dir: dir.to_path_buf(), lock, sealed })
 }

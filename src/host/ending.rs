@@ -23,6 +23,10 @@ pub fn keep_panics() {
     let print = std::panic::take_hook();
     let loud = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
     std::panic::set_hook(Box::new(move |info: &PanicHookInfo| {
+        // The caller turns it into an error of its own: a damaged file is no bug.
+        if crate::contain::inside() {
+            return;
+        }
         let place = info.location().map_or_else(String::new, |at| format!("{}:{}", short(at.file()), at.line()));
         let told = (said(info.payload()), place);
         *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);

@@ -12,7 +12,6 @@ use crate::host::raise::raise;
 use crate::host::run::optimize;
 use crate::host::saving::Keeping;
 use crate::host::session::Session;
-use crate::host::text_file;
 
 /// Resolves imports for one run, and records every imported file in its session.
 pub struct Jail {
@@ -41,7 +40,7 @@ pub fn locate(session: &Session, importer: Option<&str>, path: &str) -> Result<(
         let name = name.to_string_lossy().replace('\\', "/");
         let full = session.inside(&name)?;
         if full.is_file() {
-            return Ok((name, text_file::read(&full, "a script")?));
+            return Ok((name, crate::input::read_text(&full)?));
         }
         session.missed(&full);
     }

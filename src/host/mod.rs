@@ -24,7 +24,6 @@ mod inputs;
 mod jail;
 pub mod machine;
 mod model_source;
-mod npy;
 pub mod options;
 pub mod output;
 pub mod page;
@@ -39,7 +38,6 @@ pub mod run;
 pub mod saving;
 pub mod session;
 pub mod tensor_file;
-pub mod text_file;
 pub mod value;
 
 use std::sync::Arc;

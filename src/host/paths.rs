@@ -4,7 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
 use crate::host::session::Session;
-use crate::store;
+use crate::input::irregular;
+use crate::{progress, store};
 
 impl Session {
     /// A path that a script names, inside the project; the file need not exist.
@@ -36,10 +37,13 @@ impl Session {
             let help = format!("`--allow-read {}` allows it", full.parent().unwrap_or(&full).display());
             if !path.is_empty() && self.allowed(&full) { Ok(full) } else { Err(error.help(help)) }
         })?;
-        let entries = full.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-        if let Some(link) = entries.filter(|entry| entry.is_symlink()).find(|link| !self.allowed(link)) {
-            return Err(outside(&link.strip_prefix(self.root()).unwrap_or(&link).to_string_lossy()));
+        // A pipe, a device or a socket would block, or never end.
+        if let Some(what) = full.metadata().ok().and_then(|data| irregular(data.file_type())).filter(|_| !full.is_dir())
+        {
+            return Err(Error::new(Code::Unsupported, format!("`{path}` is {what}"))
+                .fact("expected", "a regular file or a folder"));
         }
+        self.check_links(&full, &mut Vec::new(), false)?;
         // What this run has saved is not in its folder yet.
         if let Some(staged) = self.results().staged_path(&full, false)? {
             return Ok(staged);
@@ -49,6 +53,36 @@ impl Session {
         }
         self.will_read(path, &full)?;
         Ok(full)
+    }
+
+    /// As [`Session::readable`], for folders that are read with the folders inside them: none of these must hold a link that leads elsewhere.
+    ///
+    /// # Errors
+    /// As [`Session::readable`].
+    pub fn readable_tree(&self, path: &str) -> Result<PathBuf> {
+        let full = self.readable(path)?;
+        self.check_links(&full, &mut Vec::new(), true)?;
+        Ok(full)
+    }
+
+    fn check_links(&self, folder: &Path, open: &mut Vec<PathBuf>, deep: bool) -> Result<()> {
+        let Ok(real) = folder.canonicalize() else { return Ok(()) };
+        if open.contains(&real) {
+            return Ok(());
+        }
+        open.push(real);
+        for path in folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()) {
+            progress::check_stop()?;
+            if path.is_symlink() && !self.allowed(&path) {
+                return Err(outside(&path.strip_prefix(self.root()).unwrap_or(&path).to_string_lossy()));
+            }
+            let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if deep && !hidden && path.is_dir() {
+                self.check_links(&path, open, deep)?;
+            }
+        }
+        open.pop();
+        Ok(())
     }
 
     /// Whether what is at a path lies in the project or in a folder that the user allowed, links followed.

@@ -9,7 +9,8 @@ use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
 use crate::host::ending::guarded;
 use crate::host::session::Session;
-use crate::host::{engine, preflight, text_file};
+use crate::host::{engine, preflight};
+use crate::input;
 
 /// Stack for scripts: 256 nested calls of the interpreter need a few MB each in the worst case.
 const STACK: usize = 1 << 30;
@@ -20,7 +21,7 @@ const STACK: usize = 1 << 30;
 /// `missing-file`, with the nearest script; `damaged-file` for a folder and for what is no text.
 pub fn read(path: &Path) -> crate::error::Result<(String, String)> {
     let name = path.to_string_lossy().into_owned();
-    match text_file::read(path, "a script") {
+    match input::read_text(path) {
         Ok(text) => Ok((name, text)),
         Err(error) if error.code == Code::MissingFile => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

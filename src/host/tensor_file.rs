@@ -7,23 +7,24 @@ use candle_core::{Device, Tensor};
 use safetensors::{SafeTensors, tensor::TensorView};
 
 use crate::error::{Code, Error, Result};
-use crate::host::npy;
 use crate::host::value::values;
 use crate::ops::element::Element;
 use crate::store::write_atomic;
+use crate::{input, memory, npy};
 
 /// Reads a tensor as f32; `shown` is the path as the script wrote it, `name` one of several in the file.
 ///
 /// # Errors
 /// `missing-file`, `damaged-file`, `unsupported` for another ending, `unknown-name`.
 pub fn read(path: &Path, shown: &str, name: Option<&str>) -> Result<Tensor> {
-    if !path.is_file() {
+    if !path.exists() {
         return Err(Error::new(Code::MissingFile, format!("there is no file `{shown}`")));
     }
     if !["npy", "safetensors"].contains(&ending(path)) {
         return Err(unsupported(shown));
     }
-    let bytes = std::fs::read(path).map_err(|error| damaged(shown, error.to_string()))?;
+    let bytes = input::read(path)?;
+    memory::check("the tensor", 2 * bytes.len() as u64, "use a smaller file")?;
     from_bytes(&bytes, shown, name)
 }
 

@@ -5,10 +5,11 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::family::transformer_lens;
-use super::load::{no_model, safetensors as tensors, tensors::Tensors};
+use super::load::{self, no_model, safetensors as tensors, tensors::Tensors};
 use super::{Config, TargetModel};
 use crate::corpus::Tokenizer;
 use crate::error::{Code, Error, Result};
+use crate::input;
 
 /// The files of a model folder, by name. A tensor is stored as f16 where that keeps its values, as f32 else.
 ///
@@ -57,7 +58,10 @@ fn unwritable(error: safetensors::SafeTensorError) -> Error {
 /// `missing-file`, `damaged-file`, `shape-mismatch`.
 pub fn load_dir(dir: &Path) -> Result<TargetModel> {
     let read = |name: &str| {
-        std::fs::read(dir.join(name)).map_err(|e| no_model(dir, &format!("{name}: {}", e.to_string().to_lowercase())))
+        input::read(&dir.join(name)).map_err(|error| match error.code {
+            Code::MissingFile => no_model(dir, &format!("no `{name}` in it")),
+            _ => error,
+        })
     };
     let name = dir.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
     from_bytes(&name, &read("config.json")?, &read("model.safetensors")?, &read("tokenizer.json")?)
@@ -71,7 +75,7 @@ pub fn from_bytes(name: &str, config: &[u8], weights: &[u8], tokenizer: &[u8]) -
     let damaged = |file: &str, why: String| {
         Error::new(Code::DamagedFile, format!("`{name}/{file}` is damaged")).fact("reason", why)
     };
-    let config: Config = serde_json::from_slice(config).map_err(|e| damaged("config.json", e.to_string()))?;
+    let config: Config = load::json(&format!("{name}/config.json"), config)?;
     config.check()?;
     let tokenizer = match &config.architecture.marks {
         None => Tokenizer::from_json(tokenizer)?,
@@ -79,10 +83,10 @@ pub fn from_bytes(name: &str, config: &[u8], weights: &[u8], tokenizer: &[u8]) -
     };
     let marks = tokenizer.marks();
     let bound = marks.bos.into_iter().chain([marks.separator]).max().map_or(0, |id| id as usize + 1);
-    let bound = bound.max(tokenizer.id_bound());
     if bound > config.d_vocab {
         return Err(damaged("tokenizer.json", format!("{bound} tokens where the model has {}", config.d_vocab)));
     }
+    let tokenizer = tokenizer.for_model(config.d_vocab)?;
     let mut file = Tensors::new(&format!("{name}/model.safetensors"));
     tensors::add(&mut file, &format!("{name}/model.safetensors"), weights)?;
     let weights = transformer_lens::read(&config, &mut file)?;

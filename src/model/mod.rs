@@ -29,6 +29,7 @@ use candle_core::Tensor;
 
 use crate::corpus::{Corpus, Tokenizer};
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::ops::cross_entropy::NO_TARGET;
 use crate::rng::Rng;
 
@@ -194,6 +195,7 @@ impl TargetModel {
             .fact("tokens there", available * n_ctx)
             .help(format!("ask for at most {} tokens", available * n_ctx)));
         }
+        memory::check_shape("the contexts", &[wanted, n_ctx], "ask for fewer tokens")?;
         let order = Rng::new(seed, "contexts").permutation(available);
         let mut ids = Vec::with_capacity(wanted * n_ctx);
         for &context in &order[..wanted] {

@@ -58,8 +58,9 @@ fn a_corpus_asks_for_the_documents_of_parquet_files() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.txt"), "one\n").unwrap();
     std::fs::write(folder.path().join("b.parquet"), "two").unwrap();
-    let read = |path: &std::path::Path| Ok(vec![std::fs::read_to_string(path).unwrap(), "three".into()]);
-    let corpus = Corpus::load_with(folder.path(), &read).unwrap();
+    let read = |path: &std::path::Path, column: &str| Ok(vec![std::fs::read_to_string(path).unwrap(), column.into()]);
+    let reading = Reading { field: "three", parquet: &read, monitor: &Silent };
+    let corpus = Corpus::load_with(folder.path(), &reading).unwrap();
     assert_eq!(corpus.documents(), ["one\n", "two", "three"]);
     assert_eq!(Corpus::load_path(folder.path()).unwrap_err().code, Code::Unsupported);
 }

@@ -31,7 +31,8 @@ pub mod activations {
     /// * `t`: a Tensor [tokens, d_in].
     ///
     /// Returns Activations without a hook.
-    /// Errors: `shape-mismatch` for another number of dimensions, `out-of-range` for values that are not finite.
+    /// Errors: `shape-mismatch` for another number of dimensions, `out-of-range` for a value that is not finite, with its row and
+    /// column.
     ///
     /// ```rhai
     /// assert_eq(activations::from_tensor(tensor::ones([3, 2])).shape, [3, 2]);
@@ -49,10 +50,11 @@ pub mod activations {
 
     /// Loads activations from a file of the project.
     ///
-    /// * `path`: a `.safetensors` file that `a.save` wrote, with one tensor `activations`.
+    /// * `path`: a `.safetensors` file that `a.save` or another tool wrote, with one tensor `activations` (or one tensor alone), or an `.npy` file;
+    ///   of f32, f16, bf16 or f64, read as f32; two dimensions.
     ///
     /// Returns Activations, backed by the file.
-    /// Errors: `missing-file`, `damaged-file`, `outside-project`.
+    /// Errors: `missing-file`; `damaged-file`, with the row and column of a value that is not a finite number; `outside-project`.
     ///
     /// ```rhai
     /// activations::from_tensor(tensor::eye(2)).save("rows.safetensors");
@@ -61,7 +63,7 @@ pub mod activations {
     #[rhai_fn(return_raw)]
     pub fn load(ctx: NativeCallContext, path: &str) -> Raised<Activations> {
         let session = session(&ctx);
-        let loaded = Core::open(&session.readable(path).at(&ctx)?, None, Box::new(|| Ok(()))).at(&ctx)?;
+        let loaded = Core::load(&session.readable(path).at(&ctx)?).at(&ctx)?;
         session.record_input(path, loaded.digest().at(&ctx)?);
         Ok(loaded)
     }
@@ -81,7 +83,7 @@ pub mod activations {
     pub fn save(ctx: NativeCallContext, a: &mut Activations, path: &str) -> Raised<()> {
         let full = session(&ctx).writable(path).at(&ctx)?;
         // Whatever its ending, the file of an earlier run may be replaced; any other file would be lost.
-        if full.exists() && Core::open(&full, None, Box::new(|| Ok(()))).is_err() {
+        if full.exists() && !Core::are_saved_at(&full) {
             let error = Error::new(Code::WriteFailed, format!("`{path}` is there and holds no activations"));
             return Err(error.help("name a new file: this one would be replaced")).at(&ctx);
         }

@@ -5,14 +5,16 @@ use std::path::Path;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, INT, Map, NativeCallContext, exported_module};
 
-use crate::corpus::{self as core, Corpus as Core, SplitOptions};
+use crate::corpus::{self as core, Corpus as Core, Reading, SplitOptions};
 use crate::error::{Code, Error, Result};
 use crate::host::bind::language;
+use crate::host::ending::guarded;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count};
 use crate::host::session::{Session, session};
 use crate::host::value::from_json;
 use crate::report::table::Table;
+use crate::{input, progress};
 
 /// Registers the namespace and the type.
 pub fn register(engine: &mut Engine) {
@@ -22,21 +24,43 @@ pub fn register(engine: &mut Engine) {
     engine.register_static_module("corpus", exported_module!(corpus).into());
 }
 
-/// The documents of a parquet file: its column `text`.
-fn parquet(path: &Path) -> Result<Vec<String>> {
-    let bytes = std::fs::read(path).map_err(|error| {
-        Error::new(Code::MissingFile, format!("cannot read `{}`", path.display())).fact("reason", error)
-    })?;
-    Table::texts_of_parquet(bytes, "text")
+/// What `corpus::load` takes.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LoadOptions {
+    field: String,
 }
 
-fn load_corpus(session: &Session, name_or_path: &str) -> Result<Core> {
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions { field: core::FIELD.to_string() }
+    }
+}
+
+/// The documents of a parquet file: one column of texts. A file that its reader cannot bear is a damaged one.
+fn parquet(path: &Path, column: &str) -> Result<Vec<String>> {
+    let bytes = input::read(path)?;
+    let column = column.to_string();
+    let texts = progress::abandonable(move || guarded(|| Table::texts_of_parquet(bytes, &column)))?;
+    texts.unwrap_or_else(|panic| {
+        let reason = panic.facts.first().map_or_else(String::new, |(_, reason)| reason.clone());
+        Err(Error::new(Code::DamagedFile, format!("cannot read `{}`", path.display())).fact("reason", reason))
+    })
+}
+
+fn load_corpus(session: &Session, name_or_path: &str, options: &LoadOptions) -> Result<Core> {
     if core::list().iter().any(|c| c.name == name_or_path) {
+        if options.field != core::FIELD {
+            return Err(
+                Error::new(Code::UnknownOption, "an embedded corpus has no `field`").fact("given", &options.field)
+            );
+        }
         let corpus = Core::load(name_or_path)?;
         session.record_input(&format!("corpus {name_or_path}"), corpus.digest());
         return Ok(corpus);
     }
-    let corpus = Core::load_with(&session.readable(name_or_path)?, &parquet)?;
+    let reading = Reading { field: &options.field, parquet: &parquet, monitor: session.monitor() };
+    let corpus = Core::load_with(&session.readable_tree(name_or_path)?, &reading)?;
     session.record_input(name_or_path, corpus.digest());
     Ok(corpus)
 }
@@ -49,7 +73,7 @@ pub mod corpus {
 
     /// Lists the corpora inside the program.
     ///
-    /// Returns an array of maps: `name`, `bytes`, `license`, `what`.
+    /// Returns an array of maps: `name`, `bytes`, `license`, `what`. Of the bytes of `prose`, `austen` has 20 %, `kjv` 21 % and `sotu` 60 %.
     ///
     /// ```rhai
     /// assert(corpus::list().some(|c| c.name == "prose"));
@@ -63,25 +87,48 @@ pub mod corpus {
 
     /// Loads an embedded corpus by name, or text from the project.
     ///
-    /// * `name_or_path`: a name of `corpus::list()`, or a `.txt`, `.txt.gz`, `.jsonl` (one JSON object with a field `text` a line) or `.parquet` file
-    ///   (with a column `text`; needs a build with the feature `parquet`), or a folder of them. In text files a line `<|endoftext|>` separates
-    ///   documents.
+    /// * `name_or_path`: a name of `corpus::list()`; a `.txt`, `.jsonl` or `.ndjson` (one JSON object with a field `text` a line) or `.json` file (such
+    ///   an object, or an array of them), each also packed as `.gz`; a `.parquet` file (with a column `text`; needs a build with the feature
+    ///   `parquet`); or a folder of them, with the folders inside, in the order of their paths. Endings count in any case; hidden files are
+    ///   passed over, and files of other kinds are named in a warning. In text files a line `<|endoftext|>` separates documents, and line ends
+    ///   of Windows become plain ones; a byte order mark is left out.
     ///
     /// Returns a Corpus.
-    /// Errors: `missing-file`, `damaged-file`, `unsupported`, `outside-project`.
+    /// Errors: `missing-file`, `damaged-file` (with the line of a JSON object that cannot be read), `unsupported`, `too-large`, `outside-project`.
     ///
     /// ```rhai
     /// assert_eq(corpus::load("austen").documents, 270);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn load(ctx: NativeCallContext, name_or_path: &str) -> Raised<Corpus> {
-        load_corpus(&session(&ctx), name_or_path).at(&ctx)
+        load_with(ctx, name_or_path, Map::new())
+    }
+
+    /// Loads text from the project, with options.
+    ///
+    /// * `name_or_path`: as without options.
+    /// * `options`: `field` `"text"`: the field of JSON, and the column of parquet, that holds the text.
+    ///
+    /// Returns a Corpus.
+    /// Errors: as without options; `unknown-option` for the `field` of an embedded corpus.
+    ///
+    /// ```rhai
+    /// assert_eq(corpus::load("austen", #{ field: "text" }).documents, 270);
+    /// ```
+    #[rhai_fn(name = "load", return_raw)]
+    pub fn load_with(ctx: NativeCallContext, name_or_path: &str, options: Map) -> Raised<Corpus> {
+        let options: LoadOptions = Options::new("corpus::load", options).read().at(&ctx)?;
+        load_corpus(&session(&ctx), name_or_path, &options).at(&ctx)
     }
 
     /// Divides a corpus into a part to train on and a part that is held out.
     ///
     /// * `corpus`: what to divide.
-    /// * `options`: `test_fraction`: share of the bytes that is held out, 0.05; `seed`: which documents, 0.
+    /// * `options`: `test_fraction`: share of the bytes that is held out, 0.05; `seed`: which documents, 0; `stratify` false: hold out this
+    ///   share of each source by itself (the parts of an embedded corpus, the files of a folder), so that the test has the sources in the
+    ///   shares of the whole, as far as whole documents allow. Without it, long documents weigh: of the default test of `prose`, 83 % of the
+    ///   bytes are `sotu`, which is 60 % of the whole. It is off by default because the embedded models were trained on the default
+    ///   split, and another one would put some of their training text into the test.
     ///
     /// Returns a map `train`, `test`: whole documents; of a single document, contiguous parts.
     /// Errors: `out-of-range` for a fraction outside 0 to 1 or a corpus too small to divide.

@@ -343,10 +343,11 @@ pub mod model {
     /// * `options`: `hook` (required): one of `m.hooks`; `tokens`: rows, all that the corpus gives by default; `seed` 0: which contexts,
     ///   and the order; `skip_first` 1: positions of each context left out; `dtype` `"f32"` or `"f16"`: how rows are stored; `store`
     ///   `"file"` or `"stream"`: a stream is read from the model while it is used, each time anew and nothing stored, in shuffled sections of
-    ///   about 65,536 rows, the next one while this one is in use.
+    ///   about 65,536 rows, the next one while this one is in use; `exclude` `[]`: tokens whose positions are left out wherever they stand,
+    ///   besides `skip_first`: `"bos"` (which begins contexts), `"eos"` (which follows documents), tokens as the vocabulary has them, or ids.
     ///
     /// Returns Activations [tokens, width], backed by a file, or by the model.
-    /// Errors: `unknown-name` for a hook, `out-of-range` for more tokens than there are.
+    /// Errors: `unknown-name` for a hook or a token of `exclude`, `out-of-range` for more tokens than there are.
     ///
     /// ```rhai
     /// let a = model::load("prose-1l").activations(corpus::load("austen"), #{ hook: "blocks.0.hook_mlp_out", tokens: 300 });

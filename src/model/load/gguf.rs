@@ -6,14 +6,19 @@ use std::path::Path;
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
 
-use super::tensors::Tensors;
-use super::{Parts, damaged, finish, marks, read, unsupported};
+use super::tensors::{Tensors, check_memory};
+use super::{Parts, damaged, finish, gguf_header, marks, read, unsupported};
+use crate::contain::contained;
 use crate::corpus::{Tokenizer, Vocabulary};
 use crate::error::Result;
 use crate::model::architecture::{Architecture, Family, MlpKind, Normalization, Positions};
 use crate::model::config::{ActFn, Config};
 use crate::model::family::llama;
 use crate::model::{LoadOptions, TargetModel};
+use crate::{memory, progress};
+
+/// Bytes that candle takes for a value of the metadata, its name included.
+const A_VALUE: u64 = 96;
 
 /// A model out of a file.
 ///
@@ -28,9 +33,11 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<TargetModel> {
 /// # Errors
 /// As [`load`].
 pub fn from_bytes(name: &str, bytes: &[u8], options: &LoadOptions) -> Result<TargetModel> {
-    check_alignment(name, bytes)?;
+    let values = gguf_header::check(bytes).map_err(|reason| damaged(name, reason))?;
+    memory::check("the metadata of the model", values.saturating_mul(A_VALUE), "use a smaller model")?;
     let mut cursor = Cursor::new(bytes);
-    let content = Content::read(&mut cursor).map_err(|e| damaged(name, first_line(&e)))?;
+    let content = contained(|| Content::read(&mut cursor)).map_err(|panic| damaged(name, panic))?;
+    let content = content.map_err(|e| damaged(name, first_line(&e)))?;
     let metadata = Metadata { name, content: &content };
     let config = config(&metadata)?;
     config.check()?;
@@ -40,6 +47,7 @@ pub fn from_bytes(name: &str, bytes: &[u8], options: &LoadOptions) -> Result<Tar
     infos.sort_by_key(|(name, _)| name.as_str());
     for (tensor, info) in infos {
         let dims = info.shape.dims();
+        progress::check_stop()?;
         // Not even a bit a value: shapes that no file of this length can fill, be it by showing the same values again, or
         // whose product overflows.
         let count = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
@@ -47,9 +55,12 @@ pub fn from_bytes(name: &str, bytes: &[u8], options: &LoadOptions) -> Result<Tar
             Some(rest) => left = rest,
             None => return Err(damaged(name, format!("`{tensor}` has the shape {dims:?}"))),
         }
-        let values = content.tensor(&mut cursor, tensor, &Device::Cpu);
-        let values = values.and_then(|values| values.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>());
-        tensors.add(tensor, dims, values.map_err(|e| first_line(&e)));
+        check_memory(count.unwrap_or(usize::MAX).saturating_mul(2))?;
+        let values = contained(|| {
+            let values = content.tensor(&mut cursor, tensor, &Device::Cpu)?;
+            values.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()
+        });
+        tensors.add(tensor, dims, values.and_then(|values| values.map_err(|e| first_line(&e))));
     }
     let mut config = config;
     config.architecture.tied = !tensors.has("output.weight");
@@ -69,18 +80,6 @@ pub fn from_bytes(name: &str, bytes: &[u8], options: &LoadOptions) -> Result<Tar
 
 fn first_line(error: &candle_core::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_string()
-}
-
-/// candle divides by the alignment that a file asks for.
-fn check_alignment(name: &str, bytes: &[u8]) -> Result<()> {
-    const KEY: &[u8] = b"general.alignment";
-    let zero = |at: usize| bytes.get(at + KEY.len() + 4..).is_some_and(|value| value.iter().take(4).all(|b| *b == 0));
-    // The key can only be where the metadata are; one that is in the middle of other text is followed by no zeros.
-    let head = &bytes[..bytes.len().min(64 << 20)];
-    match head.windows(KEY.len()).enumerate().any(|(at, window)| window == KEY && zero(at)) {
-        true => Err(damaged(name, "an alignment of 0")),
-        false => Ok(()),
-    }
 }
 
 /// What a file says about itself, by key.

@@ -45,8 +45,8 @@ pub fn of_folder(dir: &Path, config: &Value, id: &dyn Fn(&str) -> Option<u32>, d
         return checked("config.json", bos.or(eos), eos, "config.json", d_vocab);
     }
     for file in ["tokenizer_config.json", "special_tokens_map.json"] {
-        let Ok(bytes) = std::fs::read(dir.join(file)) else { continue };
-        let Ok(map) = serde_json::from_slice::<Value>(&bytes) else { continue };
+        let Ok(bytes) = crate::input::read(&dir.join(file)) else { continue };
+        let Ok(map) = super::json::<Value>(file, &bytes) else { continue };
         let token = |key: &str| map[key].as_str().or_else(|| map[key]["content"].as_str()).and_then(id);
         let (bos, eos) = (token("bos_token"), token("eos_token"));
         if bos.is_some() || eos.is_some() {

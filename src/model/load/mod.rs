@@ -1,6 +1,7 @@
 //! Weights of other tools: the format is recognized, its tensors are read, and the family's file maps them.
 
 pub mod gguf;
+mod gguf_header;
 pub(super) mod json;
 mod marks;
 pub mod safetensors;
@@ -18,7 +19,7 @@ use super::weights::Weights;
 use super::{TargetModel, files};
 use crate::corpus::Tokenizer;
 use crate::error::{Code, Error, Result};
-use crate::torch;
+use crate::{input, progress, torch};
 use json::Json;
 use tensors::Tensors;
 
@@ -64,7 +65,8 @@ pub fn path(path: &Path, options: &LoadOptions) -> Result<TargetModel> {
     }
     let beside = path.parent().unwrap_or(Path::new("."));
     match path.extension().and_then(|e| e.to_str()) {
-        _ if !path.is_file() => Err(no_model(path, "not found")),
+        _ if !path.exists() => Err(no_model(path, "not found")),
+        _ if !path.is_file() => Err(input::check(path).err().unwrap_or_else(|| no_model(path, "not found"))),
         Some("gguf") => gguf::load(path, options),
         Some("pth" | "pt" | "safetensors") => {
             let tensors = open(path)?;
@@ -124,8 +126,10 @@ pub fn of_torch(name: &str, bytes: &[u8]) -> Result<Tensors> {
     let mut tensors = Tensors::new(name);
     let mut left = 8 * bytes.len();
     for stored in torch::tensors(bytes).map_err(|reason| damaged(name, reason))? {
+        progress::check_stop()?;
         let count = stored.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).unwrap_or(usize::MAX);
         left = left.checked_sub(count).ok_or_else(|| damaged(name, format!("`{}` is too large", stored.name)))?;
+        tensors::check_memory(count)?;
         let values = stored.values().ok_or_else(|| "it reaches beyond its values".to_string());
         tensors.add(&stored.name, &stored.shape, values);
     }
@@ -172,11 +176,7 @@ fn tokenizer_of(dir: &Path, options: &LoadOptions, config: &Value, of: &Config) 
 
 /// The model of some parts, once the options are applied.
 fn finish(mut parts: Parts, options: &LoadOptions) -> Result<TargetModel> {
-    if parts.tokenizer.id_bound() > parts.config.d_vocab {
-        return Err(damaged("tokenizer", "more tokens than the model has")
-            .fact("tokens", parts.tokenizer.id_bound())
-            .fact("d_vocab", parts.config.d_vocab));
-    }
+    parts.tokenizer = parts.tokenizer.for_model(parts.config.d_vocab)?;
     let own = parts.config.n_ctx;
     let n_ctx = options.n_ctx.unwrap_or(own.min(N_CTX));
     if !(2..=own).contains(&n_ctx) {
@@ -229,11 +229,20 @@ pub fn with_options(model: TargetModel, options: &LoadOptions) -> Result<TargetM
 }
 
 fn config(dir: &Path) -> Result<Value> {
-    serde_json::from_slice(&read(&dir.join("config.json"))?).map_err(|e| damaged("config.json", e))
+    json("config.json", &read(&dir.join("config.json"))?)
+}
+
+/// The JSON in the bytes of a file of this name; some editors begin it with a byte order mark.
+pub(super) fn json<T: serde::de::DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    serde_json::from_slice(bytes).map_err(|error| damaged(name, error))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| no_model(path, &e.to_string().to_lowercase()))
+    input::read(path).map_err(|error| match error.code {
+        Code::MissingFile => no_model(path, "there is no such file"),
+        _ => error,
+    })
 }
 
 pub(super) fn no_model(path: &Path, reason: &str) -> Error {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Code, Error, Result};
+use crate::memory;
 
 /// The values of one tensor, or why there are none.
 struct Entry {
@@ -110,6 +111,18 @@ pub fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
         }
     }
     out
+}
+
+/// That so many values fit into memory as f32.
+///
+/// # Errors
+/// `too-large`.
+pub fn check_memory(count: usize) -> Result<()> {
+    memory::check(
+        "a tensor of the model",
+        (count as u64).saturating_mul(4),
+        "use a smaller model, or allow more with `--memory`",
+    )
 }
 
 /// Little-endian numbers as f32, or the reason why there is no way.

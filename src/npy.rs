@@ -6,7 +6,26 @@ use crate::ops::element::Element;
 ///
 /// # Errors
 /// The reason why the bytes are no such array.
-pub(super) fn read(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
+pub(crate) fn read(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
+    let (header, offset) = header(bytes)?;
+    let data = &bytes[offset..];
+    let count: usize = header.shape.iter().product();
+    let size = header.element.size();
+    let values = if header.big_endian {
+        let little: Vec<u8> = data.chunks_exact(size).flat_map(|number| number.iter().rev().copied()).collect();
+        header.element.to_f32(&little)
+    } else {
+        header.element.to_f32(data)
+    };
+    let values = if header.column_major && count > 0 { row_major(&values, &header.shape) } else { values };
+    Ok((header.shape, values))
+}
+
+/// What the array is, and where its values begin; they fill the rest.
+///
+/// # Errors
+/// The reason why the bytes are no such array.
+pub(crate) fn header(bytes: &[u8]) -> Result<(Header, usize), String> {
     let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or("it does not begin as an .npy file does")?;
     let (version, rest) = rest.split_at_checked(2).ok_or(SHORT)?;
     let (length, rest) = match version[0] {
@@ -19,22 +38,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
     let (header, data) = rest.split_at_checked(length).ok_or(SHORT)?;
     let header = Header::parse(std::str::from_utf8(header).map_err(|_| "its header is no text")?)?;
     let count = header.shape.iter().try_fold(1usize, |count, n| count.checked_mul(*n)).ok_or(SHORT)?;
-    let size = header.element.size();
-    if count.checked_mul(size) != Some(data.len()) {
+    if count.checked_mul(header.element.size()) != Some(data.len()) {
         return Err(format!("its shape {:?} does not fit its {} bytes", header.shape, data.len()));
     }
-    let values = if header.big_endian {
-        let little: Vec<u8> = data.chunks_exact(size).flat_map(|number| number.iter().rev().copied()).collect();
-        header.element.to_f32(&little)
-    } else {
-        header.element.to_f32(data)
-    };
-    let values = if header.column_major && count > 0 { row_major(&values, &header.shape) } else { values };
-    Ok((header.shape, values))
+    Ok((header, bytes.len() - data.len()))
 }
 
 /// NumPy's format 1.0: magic, header padded to 64 bytes, then the values.
-pub(super) fn write(dims: &[usize], values: &[u8]) -> Vec<u8> {
+pub(crate) fn write(dims: &[usize], values: &[u8]) -> Vec<u8> {
     let shape: String = dims.iter().map(|d| format!("{d}, ")).collect();
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape.trim_end());
     let padding = 63 - (10 + header.len()) % 64;
@@ -47,11 +58,16 @@ pub(super) fn write(dims: &[usize], values: &[u8]) -> Vec<u8> {
 
 const SHORT: &str = "it ends early";
 
-struct Header {
-    element: Element,
-    big_endian: bool,
-    column_major: bool,
-    shape: Vec<usize>,
+/// What an array is.
+pub(crate) struct Header {
+    /// The type of its numbers.
+    pub element: Element,
+    /// Whether the most significant byte comes first.
+    pub big_endian: bool,
+    /// Whether the first index moves fastest.
+    pub column_major: bool,
+    /// The lengths of its dimensions.
+    pub shape: Vec<usize>,
 }
 
 impl Header {
