@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use safetensors::tensor::{Dtype as Stored, Metadata, SafeTensors, TensorInfo};
 use serde::{Deserialize, Serialize};
 
+use super::origin::Origin;
 use crate::error::{Code, Error, Result};
 
 /// How values are stored. They are read and trained on as f32.
@@ -81,6 +82,9 @@ pub struct Header {
     pub model: String,
     /// Positions a context of the target model; 0 when unknown.
     pub n_ctx: usize,
+    /// What else is known of how they were made; empty when nothing is.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 impl Header {
@@ -95,8 +99,13 @@ impl Header {
             Dtype::F32 => "F32",
             Dtype::F16 => "F16",
         };
+        let mut facts = serde_json::json!({ "hook": self.hook, "model": self.model, "n_ctx": self.n_ctx.to_string() });
+        if !self.origin.is_empty() {
+            // Metadata of safetensors is text.
+            facts["origin"] = serde_json::to_string(&self.origin).unwrap_or_default().into();
+        }
         let json = serde_json::json!({
-            "__metadata__": { "hook": self.hook, "model": self.model, "n_ctx": self.n_ctx.to_string() },
+            "__metadata__": facts,
             "activations": { "dtype": dtype, "shape": [self.rows, self.d_in], "data_offsets": [0, self.data_bytes()] },
         });
         let mut text = json.to_string().into_bytes();
@@ -132,6 +141,7 @@ pub(super) fn map(path: &Path) -> Result<(Header, usize, memmap2::Mmap)> {
     let facts = metadata.metadata().as_ref();
     let fact = |name: &str| facts.and_then(|f| f.get(name)).cloned().unwrap_or_default();
     let n_ctx = fact("n_ctx").parse().unwrap_or(0);
-    let header = Header { rows, d_in, dtype, hook: fact("hook"), model: fact("model"), n_ctx };
+    let origin = serde_json::from_str(&fact("origin")).unwrap_or_default();
+    let header = Header { rows, d_in, dtype, hook: fact("hook"), model: fact("model"), n_ctx, origin };
     Ok((header, 8 + length + info.data_offsets.0, bytes))
 }
