@@ -440,6 +440,8 @@ fn sae(n: usize, d: usize, seed: u64) -> Sae {
         apply_b_dec_to_input: true,
         normalize_activations: "none".into(),
         training: serde_json::Value::Null,
+        metadata: Default::default(),
+        other: Default::default(),
     };
     let w = directions(n, d, seed);
     Sae::new(config, saerun::sae::Activation::Relu, w.clone(), vec![-0.3; n], w, vec![0.0; d]).unwrap()

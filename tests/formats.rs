@@ -70,6 +70,8 @@ pub fn random(architecture: &str, activation: fn(usize) -> Activation, centered:
         apply_b_dec_to_input: centered,
         normalize_activations: "none".into(),
         training: serde_json::Value::Null,
+        metadata: Default::default(),
+        other: Default::default(),
     };
     let mut rng = Rng::new(1, "test formats");
     let mut normals = |n: usize| {
@@ -262,7 +264,7 @@ fn what_is_not_computed_is_named() {
         ("architecture", "abstopk".into()),
         ("architecture", "transcoder".into()),
         ("normalize_activations", true.into()),
-        ("normalize_activations", "layer_norm".into()),
+        ("normalize_activations", "covariance_whitening".into()),
         ("reshape_activations", "hook_z".into()),
     ] {
         let (code, message) =
@@ -273,7 +275,10 @@ fn what_is_not_computed_is_named() {
     assert_eq!(format::load(Path::new("nowhere")).unwrap_err().code, Code::MissingFile);
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(fixtures().join("neel_nanda/25.pt"), folder.path().join("26.pt")).unwrap();
-    assert_eq!(neel_nanda::from_path(&folder.path().join("26.pt")).unwrap_err().code, Code::MissingFile);
+    assert_eq!(
+        neel_nanda::from_path(&folder.path().join("26.pt"), &saerun::progress::Silent).unwrap_err().code,
+        Code::MissingFile
+    );
     let old = neel_nanda::from_files(b"{}", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.").unwrap_err();
     assert!(old.code == Code::Unsupported && old.message.contains("1.6"), "{old:?}");
 }

@@ -421,6 +421,8 @@ fn axes() -> Sae {
         apply_b_dec_to_input: true,
         normalize_activations: "none".into(),
         training: serde_json::Value::Null,
+        metadata: Default::default(),
+        other: Default::default(),
     };
     let w_dec = vec![1.0, 0.0, 0.0, 1.0, -1.0, 0.0];
     Sae::new(config, Activation::Relu, vec![0.5, 0.0, 0.0, 1.0, -1.0, 0.0], vec![0.0, 0.0, -9.0], w_dec, vec![0.0; 2])
@@ -433,7 +435,7 @@ fn evaluation_agrees_with_a_hand_count() {
     let x = vec![2.0, 0.0, 0.0, 2.0, 2.0, 1.0];
     let activations = Activations::from_rows(x.clone(), 2, "h").unwrap();
     let sae = axes();
-    assert_eq!(sae::reconstruct(&sae, &x).unwrap(), vec![1.0, 0.0, 0.0, 2.0, 1.0, 1.0]);
+    assert_eq!(sae::reconstruct(&sae, &x, &Silent).unwrap(), vec![1.0, 0.0, 0.0, 2.0, 1.0, 1.0]);
     let e = sae::evaluate(&sae, &activations, &Silent).unwrap();
     let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
     near(e.l0, 4.0 / 3.0);

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use serde::{Deserialize, Serialize};
 
+use super::origin::Origin;
 use crate::error::{Code, Error, Result};
 use crate::ops::element::Element;
 use crate::{input, memory, npy};
@@ -83,6 +84,9 @@ pub struct Header {
     pub model: String,
     /// Positions a context of the target model; 0 when unknown.
     pub n_ctx: usize,
+    /// What else is known of how they were made; empty when nothing is.
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 impl Header {
@@ -97,8 +101,13 @@ impl Header {
             Dtype::F32 => "F32",
             Dtype::F16 => "F16",
         };
+        let mut facts = serde_json::json!({ "hook": self.hook, "model": self.model, "n_ctx": self.n_ctx.to_string() });
+        if !self.origin.is_empty() {
+            // Metadata of safetensors is text.
+            facts["origin"] = serde_json::to_string(&self.origin).unwrap_or_default().into();
+        }
         let json = serde_json::json!({
-            "__metadata__": { "hook": self.hook, "model": self.model, "n_ctx": self.n_ctx.to_string() },
+            "__metadata__": facts,
             "activations": { "dtype": dtype, "shape": [self.rows, self.d_in], "data_offsets": [0, self.data_bytes()] },
         });
         let mut text = json.to_string().into_bytes();
@@ -147,7 +156,8 @@ pub(super) fn map(path: &Path) -> Result<Mapped> {
     let fact = |name: &str| facts.get(name).cloned().unwrap_or_default();
     let dtype = if element == Element::F16 { Dtype::F16 } else { Dtype::F32 };
     let n_ctx = fact("n_ctx").parse().unwrap_or(0);
-    let header = Header { rows, d_in, dtype, hook: fact("hook"), model: fact("model"), n_ctx };
+    let origin = serde_json::from_str(&fact("origin")).unwrap_or_default();
+    let header = Header { rows, d_in, dtype, hook: fact("hook"), model: fact("model"), n_ctx, origin };
     Ok(Mapped { header, element, offset, bytes })
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::file::{Dtype, Header};
+use super::origin::Origin;
 use crate::corpus::Corpus;
 use crate::error::{Code, Error, Result};
 use crate::model::TargetModel;
@@ -107,7 +108,8 @@ impl Harvest {
         let whole = contexts.len() / n_ctx * (n_ctx - options.skip_first);
         let rows = options.tokens.unwrap_or(before.last().copied().unwrap_or(whole));
         let (hook, model_name) = (options.hook.clone(), model.name().to_string());
-        let header = Header { rows, d_in, dtype: options.dtype, hook: hook.clone(), model: model_name, n_ctx };
+        let origin = Origin::new();
+        let header = Header { rows, d_in, dtype: options.dtype, hook: hook.clone(), model: model_name, n_ctx, origin };
         let (model, skip_first, seed) = (model.clone(), options.skip_first, options.seed);
         Ok(Harvest { model, hook, skip_first, seed, contexts, header, excluded, before })
     }

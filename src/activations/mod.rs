@@ -2,6 +2,7 @@
 
 mod file;
 mod harvest;
+pub mod origin;
 mod stream;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::{memory, progress};
 use file::Mapped;
 pub use file::{Dtype, Header};
 pub use harvest::{Excluded, Harvest, HarvestOptions, Store};
+pub use origin::Origin;
 pub use stream::SECTION;
 use stream::Stream;
 
@@ -67,6 +69,7 @@ impl Activations {
             hook: hook.to_string(),
             model: String::new(),
             n_ctx: 0,
+            origin: Origin::new(),
         };
         Ok(Activations(Arc::new(Inner { header, digest: OnceLock::new(), data: Data::Memory(rows) })))
     }
@@ -125,7 +128,7 @@ impl Activations {
                 .fact("d_in", d_in));
         }
         let (hook, model) = (String::new(), String::new());
-        let header = Header { rows, d_in, dtype: Dtype::F32, hook, model, n_ctx: 0 };
+        let header = Header { rows, d_in, dtype: Dtype::F32, hook, model, n_ctx: 0, origin: Origin::new() };
         Ok(Activations(Arc::new(Inner { header, digest: OnceLock::from(digest), data: Data::Made(source) })))
     }
 
@@ -148,6 +151,28 @@ impl Activations {
     /// The hook they were read at; empty when unknown.
     pub fn hook(&self) -> &str {
         &self.0.header.hook
+    }
+
+    /// Everything that is known of how the rows were made, by name: see [`origin`].
+    pub fn origin(&self) -> Origin {
+        let mut facts = self.header().origin.clone();
+        for (name, text) in [("hook_name", self.hook()), ("model_name", self.model())] {
+            if !text.is_empty() {
+                facts.insert(name.into(), text.into());
+            }
+        }
+        if self.header().n_ctx > 0 {
+            facts.insert("context_size".into(), self.header().n_ctx.into());
+        }
+        facts
+    }
+
+    /// The same rows with what is known of how they were made. It is no part of their content, which [`Activations::digest`] names.
+    pub fn with_origin(mut self, origin: Origin) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.header.origin = origin;
+        }
+        self
     }
 
     /// The target model's name; empty when unknown.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::activations::{Activations, Harvest, HarvestOptions, Store};
+use crate::activations::{Activations, Harvest, HarvestOptions, Store, origin};
 use crate::corpus::Corpus;
 use crate::error::Result;
 use crate::host::remember::{key, resolved};
@@ -28,7 +28,8 @@ pub(super) fn harvest(
 ) -> Result<Activations> {
     model.hook_width(&options.hook)?;
     if options.store == Store::Stream {
-        return Activations::stream(Harvest::new(model, corpus, options)?);
+        let stream = Activations::stream(Harvest::new(model, corpus, options)?)?;
+        return Ok(stream.with_origin(origin::of_harvest(model, corpus, options)));
     }
     let inputs = [("model", model.digest()?), ("model name", model.name()), ("corpus", corpus.digest())];
     let key = key("m.activations", ACTIVATIONS_VERSION, resolved(options, &["store"]), &inputs);
@@ -61,5 +62,7 @@ pub(super) fn harvest(
     })?;
     let checked = entry.clone();
     let check = Box::new(move || checked.verified(ROWS).map(|_| ()));
-    Activations::open(&entry.dir().join(ROWS), Some(entry.digest().to_string()), check)
+    // How the rows were made follows from the call. It stays out of the file, whose bytes name the rows in the locks of old runs.
+    let rows = Activations::open(&entry.dir().join(ROWS), Some(entry.digest().to_string()), check)?;
+    Ok(rows.with_origin(origin::of_harvest(model, corpus, options)))
 }

@@ -39,6 +39,24 @@ pub fn json(session: &Arc<Session>, key: store::Key, compute: &mut dyn FnMut() -
     serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))
 }
 
+/// As [`json`]; what was remembered and is not `current`, because an older version did not measure all of it, is computed again in its place.
+///
+/// # Errors
+/// As [`json`].
+pub fn json_if(
+    session: &Arc<Session>,
+    key: store::Key,
+    current: &dyn Fn(&Value) -> bool,
+    compute: &mut dyn FnMut() -> Result<Value>,
+) -> Result<Value> {
+    let found = json(session, key.clone(), compute)?;
+    if current(&found) {
+        return Ok(found);
+    }
+    session.cache().forget(&key);
+    json(session, key, compute)
+}
+
 /// A struct of the core as JSON.
 ///
 /// # Errors

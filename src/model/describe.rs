@@ -1,11 +1,31 @@
 //! What a script sees as `m.config`: the configuration in full, in one flat map.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::TargetModel;
-use super::architecture::Positions;
+use super::architecture::{Normalization, Positions};
 
 impl TargetModel {
+    /// How the model was loaded, under the names that SAELens gives these facts in the metadata of an SAE; `model_digest` is
+    /// [`TargetModel::identity`]. Whoever reads activations later must load the model in the same way.
+    pub fn loading(&self) -> Map<String, Value> {
+        let architecture = &self.config().architecture;
+        let mut loading = Map::new();
+        // Weights that RMSNorm reads cannot be centered, and there is nothing to say.
+        if architecture.normalization == Normalization::Layer {
+            loading.insert("center_writing_weights".into(), architecture.center_writing_weights.into());
+        }
+        if let Some(revision) = &architecture.revision {
+            loading.insert("revision".into(), revision.as_str().into());
+        }
+        let mut facts = Map::new();
+        facts.insert("model_class_name".into(), "HookedTransformer".into());
+        facts.insert("model_digest".into(), self.identity().into());
+        facts.insert("model_from_pretrained_kwargs".into(), loading.into());
+        facts.insert("prepend_bos".into(), self.tokenizer().marks().bos.is_some().into());
+        facts
+    }
+
     /// Sizes, origin, architecture and marks, by name. What is not known or not there is null.
     pub fn description(&self) -> Value {
         let (c, a, marks) = (self.config(), &self.config().architecture, self.tokenizer().marks());

@@ -10,7 +10,7 @@ use super::inference::Pass;
 use crate::corpus::Corpus;
 use crate::error::Result;
 use crate::ops::Rows;
-use crate::ops::cross_entropy::{NO_TARGET, compare, cross_entropy};
+use crate::ops::cross_entropy::{NO_TARGET, compare_rows, cross_entropy, cross_entropy_rows};
 use crate::progress::Monitor;
 
 /// Contexts a forward pass, when they are short.
@@ -59,8 +59,8 @@ pub struct PatchedLosses {
     pub ce_loss: f64,
     /// One score a patch, in order.
     pub patched: Vec<PatchScore>,
-    /// For each batch (48 contexts, or fewer where they are long) the mean cross-entropy as the model is, and with each patch.
-    pub batches: Vec<(f64, Vec<f64>)>,
+    /// For each context, in order, the cross-entropy as the model is, and with each patch: sums over the scored positions, nats.
+    pub contexts: Vec<(f64, Vec<f64>)>,
 }
 
 impl TargetModel {
@@ -101,16 +101,16 @@ impl TargetModel {
         let width = self.hook_width(hook)?;
         let n_ctx = self.config().n_ctx;
         let (mut ce, mut scores, mut tokens) = (0.0, vec![(0.0, 0.0); patches.len()], 0);
-        let (mut done, mut batches) = (0, Vec::new());
+        let (mut done, mut by_context) = (0, Vec::new());
         for (ids, mut targets) in self.batches(contexts) {
             monitor.check()?;
             targets.chunks_exact_mut(n_ctx).for_each(|t| t[..skip_first.min(n_ctx)].fill(NO_TARGET));
             let original = self.inference().run(self.weights(), ids, Pass { keep: Some(hook), ..Pass::default() })?;
-            let (sum, count) = self.with_rows(&original.hidden, |h, w| cross_entropy(h, w, &targets));
+            let (sum, rows) = self.with_rows(&original.hidden, |h, w| cross_entropy_rows(h, w, &targets));
             ce += sum;
-            tokens += count;
-            let scored = count.max(1) as f64;
-            let mut batch = (sum / scored, Vec::with_capacity(patches.len()));
+            tokens += targets.iter().filter(|&&t| t != NO_TARGET).count();
+            let context = |rows: &[f64]| rows.chunks_exact(n_ctx).map(|rows| rows.iter().sum()).collect::<Vec<f64>>();
+            let mut batch: Vec<(f64, Vec<f64>)> = context(&rows).into_iter().map(|sum| (sum, Vec::new())).collect();
             for (patch, score) in patches.iter().zip(&mut scores) {
                 monitor.check()?;
                 let mut rows = original.kept.clone();
@@ -120,20 +120,23 @@ impl TargetModel {
                     ids,
                     Pass { replace: Some((hook, &rows)), ..Pass::default() },
                 )?;
-                let (sum, kl) = self.with_rows(&original.hidden, |first, w| {
-                    compare(first, Rows { data: &patched.hidden, ..first }, w, &targets)
+                let rows = self.with_rows(&original.hidden, |first, w| {
+                    compare_rows(first, Rows { data: &patched.hidden, ..first }, w, &targets)
                 });
+                // In the order and the grouping that `compare` adds in.
+                let (sum, kl) = rows.iter().fold((0.0, 0.0), |sums, row| (sums.0 + row.0, sums.1 + row.1));
                 score.0 += sum;
                 score.1 += kl;
-                batch.1.push(sum / scored);
+                let losses: Vec<f64> = rows.iter().map(|row| row.0).collect();
+                batch.iter_mut().zip(context(&losses)).for_each(|(context, sum)| context.1.push(sum));
             }
-            batches.push(batch);
+            by_context.append(&mut batch);
             done += ids.len();
             monitor.update("evaluate", done as u64, contexts.len() as u64, "");
         }
         let n = tokens.max(1) as f64;
         let patched = scores.iter().map(|(ce, kl)| PatchScore { ce_loss: ce / n, kl_div: kl / n }).collect();
-        Ok(PatchedLosses { tokens, ce_loss: ce / n, patched, batches })
+        Ok(PatchedLosses { tokens, ce_loss: ce / n, patched, contexts: by_context })
     }
 
     /// Calls `f` with the rows `[positions, width]` at a hook, a batch of whole contexts at a time, in order. The model runs on the next

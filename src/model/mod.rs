@@ -55,6 +55,7 @@ struct Inner {
     tokenizer: Tokenizer,
     history: Vec<HistoryRow>,
     digest: OnceLock<String>,
+    identity: OnceLock<String>,
     inference: OnceLock<Inference>,
     /// The tokens of the last corpora, by digest: a script asks for the same ones again and again, and text is slow to cut.
     streams: Mutex<Vec<(String, Arc<Vec<u32>>)>>,
@@ -66,9 +67,10 @@ const STREAMS: usize = 2;
 impl TargetModel {
     /// A model of these parts.
     pub fn new(name: String, config: Config, weights: Weights, tokenizer: Tokenizer, history: Vec<HistoryRow>) -> Self {
-        let (digest, inference) = (OnceLock::new(), OnceLock::new());
+        let (digest, identity, inference) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let streams = Mutex::default();
-        TargetModel(Arc::new(Inner { name, config, weights, tokenizer, history, digest, inference, streams }))
+        let inner = Inner { name, config, weights, tokenizer, history, digest, identity, inference, streams };
+        TargetModel(Arc::new(inner))
     }
 
     /// An embedded model by name, or the weights at a path; see [`load::path`].
@@ -172,6 +174,23 @@ impl TargetModel {
             });
         });
         Ok(self.0.digest.get_or_init(|| hasher.finalize().to_hex().to_string()))
+    }
+
+    /// BLAKE3, in hex, of the weights that no option of loading changes: the queries, keys and values, and what reads into the MLP. Two
+    /// loads of one model share it, centered or not and whatever their names and contexts; two models do not.
+    pub fn identity(&self) -> &str {
+        self.0.identity.get_or_init(|| {
+            let mut hasher = blake3::Hasher::new_derive_key("saerun 1 identity of a model");
+            for block in &self.weights().blocks {
+                for values in [Some(&block.qkv.w), block.mlp.as_ref().map(|mlp| &mlp.w_in.w)].into_iter().flatten() {
+                    values.chunks(1 << 16).for_each(|part| {
+                        let bytes: Vec<u8> = part.iter().flat_map(|x| x.to_le_bytes()).collect();
+                        hasher.update(&bytes);
+                    });
+                }
+            }
+            hasher.finalize().to_hex().to_string()
+        })
     }
 
     /// Whole contexts of `n_ctx` token ids, the first of each the token that begins contexts (where one does), from the corpus in an order drawn by

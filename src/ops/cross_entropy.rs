@@ -34,14 +34,22 @@ wide! {
 /// Summed cross-entropy in nats of `hidden [n, d]` unembedded by `w_u [d_vocab, d]` (one row a token), and how many rows
 /// have a target.
 pub fn cross_entropy(hidden: Rows<'_>, w_u: Rows<'_>, targets: &[u32]) -> (f64, usize) {
-    let mut sum = 0.0;
+    let (sum, _) = cross_entropy_rows(hidden, w_u, targets);
+    (sum, targets.iter().filter(|&&t| t != NO_TARGET).count())
+}
+
+/// [`cross_entropy`], and that of each row; 0 for a row without a target.
+pub fn cross_entropy_rows(hidden: Rows<'_>, w_u: Rows<'_>, targets: &[u32]) -> (f64, Vec<f64>) {
+    let (mut sum, mut rows) = (0.0, Vec::with_capacity(targets.len()));
     let mut logits = vec![0.0; BLOCK.min(hidden.n) * w_u.n];
     for (hidden, targets) in hidden.data.chunks(BLOCK * w_u.d).zip(targets.chunks(BLOCK)) {
         let logits = &mut logits[..targets.len() * w_u.n];
         block_logits(hidden, w_u, logits);
-        sum += losses(logits, targets, w_u.n, |_, _, _| {}).iter().sum::<f64>();
+        let block = losses(logits, targets, w_u.n, |_, _, _| {});
+        sum += block.iter().sum::<f64>();
+        rows.extend(block);
     }
-    (sum, targets.iter().filter(|&&t| t != NO_TARGET).count())
+    (sum, rows)
 }
 
 /// Loss of each row (0 without a target); `then(row, target, loss)` sees the probabilities and may change them.
@@ -91,10 +99,16 @@ pub fn cross_entropy_gradient(hidden: Rows<'_>, w_u: Rows<'_>, targets: &[u32]) 
 /// Of two final hidden states: the summed cross-entropy of the `patched` one, and the summed KL divergence
 /// KL(original || patched) of the next-token distributions, both over rows with a target, in nats.
 pub fn compare(original: Rows<'_>, patched: Rows<'_>, w_u: Rows<'_>, targets: &[u32]) -> (f64, f64) {
+    let rows = compare_rows(original, patched, w_u, targets);
+    rows.into_iter().fold((0.0, 0.0), |sums, row| (sums.0 + row.0, sums.1 + row.1))
+}
+
+/// The terms of [`compare`], row by row; 0 for a row without a target.
+pub fn compare_rows(original: Rows<'_>, patched: Rows<'_>, w_u: Rows<'_>, targets: &[u32]) -> Vec<(f64, f64)> {
     let (v, d) = (w_u.n, w_u.d);
     let mut first = vec![0.0; BLOCK.min(original.n) * v];
     let mut second = first.clone();
-    let (mut ce, mut kl) = (0.0, 0.0);
+    let mut rows = Vec::with_capacity(targets.len());
     let blocks = original.data.chunks(BLOCK * d).zip(patched.data.chunks(BLOCK * d)).zip(targets.chunks(BLOCK));
     for ((original, patched), targets) in blocks {
         let first = &mut first[..targets.len() * v];
@@ -115,10 +129,7 @@ pub fn compare(original: Rows<'_>, patched: Rows<'_>, w_u: Rows<'_>, targets: &[
                 (normalizer_q - f64::from(logit), mean - normalizer_p + normalizer_q)
             })
             .collect();
-        for (c, k) in sums {
-            ce += c;
-            kl += k;
-        }
+        rows.extend(sums);
     }
-    (ce, kl)
+    rows
 }

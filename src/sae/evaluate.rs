@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::totals::{Mean, Totals};
-use super::{Sae, encode};
+use super::{Sae, encode_with};
 use crate::activations::Activations;
 use crate::corpus::Corpus;
 use crate::error::{Code, Error, Result};
@@ -43,8 +43,11 @@ pub struct Evaluation {
     pub l2_ratio: Option<f64>,
     /// mean |x̂|² / mean x·x̂ (Rajamanoharan et al. 2024, equation 10): below 1 is shrinkage.
     pub relative_reconstruction_bias: Option<f64>,
-    /// Share of latents that fire on none of these tokens.
+    /// Share of latents that fire on none of these tokens. The fewer tokens, the more are silent: a latent that fires on one token in a million is
+    /// among them on most samples of 100,000, and is not dead.
     pub dead_fraction: f64,
+    /// The same number under the name that says what it is.
+    pub silent_fraction: f64,
     /// Share of latents that fire on less than one token in 100,000, the dead among them: "ultra-rare" below a million tokens means dead.
     pub fraction_below_1e_5: f64,
     /// Share of latents that fire on less than one token in a million, the dead among them.
@@ -53,7 +56,8 @@ pub struct Evaluation {
     pub tokens: u64,
 }
 
-/// [`Evaluation`], and what replacing the activations by their reconstruction does to the target model. Cross-entropies are nats a token.
+/// [`Evaluation`], and what replacing the activations by their reconstruction does to the target model. Cross-entropies are nats a token, over the
+/// positions from `skip_first` on; those before are neither replaced nor scored (SAELens replaces and scores position 0 too).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelEvaluation {
     /// What the SAE does to the activations at the same tokens.
@@ -69,7 +73,8 @@ pub struct ModelEvaluation {
     pub ce_loss_with_mean_ablation: f64,
     /// (zero - with_sae) / (zero - without): the "reconstruction score" of Nanda's 1L SAEs and SAELens, a ratio of means.
     pub ce_loss_score: Option<f64>,
-    /// The same ratio in each batch of 48 contexts, then the mean over batches: dictionary_learning's "frac_recovered".
+    /// The same ratio in each batch of 48 contexts, then the mean over batches, each by how many contexts it holds: dictionary_learning's
+    /// "frac_recovered". Batches are of contexts in the order of their tokens, so that the order in which they came does not count.
     pub ce_loss_score_mean_of_ratios: Option<f64>,
     /// (mean ablation - with_sae) / (mean ablation - without): stricter, where losing the mean alone costs much.
     pub ce_loss_score_over_mean_ablation: Option<f64>,
@@ -91,11 +96,30 @@ pub struct EvaluateOptions {
     pub seed: u64,
     /// Positions of each context, from its start, that are left as they are and not measured.
     pub skip_first: usize,
+    /// The hook to measure at. Default: the one that the SAE names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
+}
+
+impl EvaluateOptions {
+    /// The hook at which this SAE is measured.
+    ///
+    /// # Errors
+    /// `unknown-name` when neither the SAE nor the options name one.
+    pub fn hook<'a>(&'a self, sae: &'a Sae) -> Result<&'a str> {
+        let hook = self.hook.as_deref().unwrap_or(&sae.config.hook_name);
+        if hook.is_empty() {
+            return Err(Error::new(Code::UnknownName, "this SAE does not say at which hook it was trained").help(
+                "name it: `s.evaluate(model, corpus, #{ hook: \"blocks.0.hook_mlp_out\" })`, one of `model.hooks`",
+            ));
+        }
+        Ok(hook)
+    }
 }
 
 impl Default for EvaluateOptions {
     fn default() -> Self {
-        EvaluateOptions { tokens: None, seed: 0, skip_first: 1 }
+        EvaluateOptions { tokens: None, seed: 0, skip_first: 1, hook: None }
     }
 }
 
@@ -110,7 +134,7 @@ pub fn evaluate(sae: &Sae, activations: &Activations, monitor: &dyn Monitor) -> 
         Ok(())
     })?;
     let mut totals = Totals::new(sae, mean.finish());
-    for_rows(sae, activations, monitor, |rows| totals.add(sae, rows).map(|_| ()))?;
+    for_rows(sae, activations, monitor, |rows| totals.add(sae, rows, monitor).map(|_| ()))?;
     totals.finish()
 }
 
@@ -121,7 +145,7 @@ pub fn evaluate(sae: &Sae, activations: &Activations, monitor: &dyn Monitor) -> 
 pub fn firing_rates(sae: &Sae, activations: &Activations, monitor: &dyn Monitor) -> Result<Vec<f32>> {
     let mut fires = vec![0u64; sae.config.d_sae];
     for_rows(sae, activations, monitor, |rows| {
-        encode(sae, rows)?.latents.iter().for_each(|i| fires[*i as usize] += 1);
+        encode_with(sae, rows, monitor)?.latents.iter().for_each(|i| fires[*i as usize] += 1);
         Ok(())
     })?;
     let n = activations.len() as f64;
@@ -131,7 +155,8 @@ pub fn firing_rates(sae: &Sae, activations: &Activations, monitor: &dyn Monitor)
 /// Measures an SAE in its target model, on contexts of a corpus.
 ///
 /// # Errors
-/// `unknown-name` when the model lacks the SAE's hook, `shape-mismatch` when the hook has another width, `interrupted`, and what the model gives.
+/// `unknown-name` when no hook is named or the model lacks it, `shape-mismatch` when the hook has another width, `interrupted`, and what the
+/// model gives.
 pub fn evaluate_in_model(
     sae: &Sae,
     model: &TargetModel,
@@ -139,8 +164,8 @@ pub fn evaluate_in_model(
     options: &EvaluateOptions,
     monitor: &dyn Monitor,
 ) -> Result<ModelEvaluation> {
-    let hook = sae.config.hook_name.as_str();
-    check_width(sae, model.hook_width(hook)?)?;
+    let hook = options.hook(sae)?;
+    check_width(sae, model.hook_width(hook)?).map_err(|error| error.fact("hook", hook).fact("model", model.name()))?;
     let contexts = model.contexts(corpus, options.tokens, options.seed)?;
 
     let mut mean = Mean::new(sae.config.d_in);
@@ -154,7 +179,7 @@ pub fn evaluate_in_model(
 
     let totals = Mutex::new(Totals::new(sae, mean.clone()));
     let replace = |rows: &mut [f32]| {
-        let reconstruction = totals.lock().map_err(|_| poisoned())?.add(sae, rows)?;
+        let reconstruction = totals.lock().map_err(|_| poisoned())?.add(sae, rows, monitor)?;
         rows.copy_from_slice(&reconstruction);
         Ok(())
     };
@@ -163,8 +188,6 @@ pub fn evaluate_in_model(
     let [zero, mean, with_sae] = losses.patched.as_slice() else {
         return Err(Error::new(Code::Internal, "the model did not score every patch"));
     };
-    let by_batch = losses.batches.iter().map(|(without, patched)| ratio(patched[0] - patched[2], patched[0] - without));
-    let by_batch: Option<Vec<f64>> = by_batch.collect();
     Ok(ModelEvaluation {
         activations: totals.into_inner().map_err(|_| poisoned())?.finish()?,
         ce_loss: losses.ce_loss,
@@ -172,12 +195,29 @@ pub fn evaluate_in_model(
         ce_loss_with_zero_ablation: zero.ce_loss,
         ce_loss_with_mean_ablation: mean.ce_loss,
         ce_loss_score: ratio(zero.ce_loss - with_sae.ce_loss, zero.ce_loss - losses.ce_loss),
-        ce_loss_score_mean_of_ratios: by_batch.and_then(|all| ratio(all.iter().sum(), all.len() as f64)),
+        ce_loss_score_mean_of_ratios: mean_of_ratios(&contexts, model.config().n_ctx, &losses.contexts),
         ce_loss_score_over_mean_ablation: ratio(mean.ce_loss - with_sae.ce_loss, mean.ce_loss - losses.ce_loss),
         kl_div_with_sae: with_sae.kl_div,
         kl_div_with_zero_ablation: zero.kl_div,
         kl_div_score: ratio(zero.kl_div - with_sae.kl_div, zero.kl_div),
     })
+}
+
+/// Contexts of a batch, as in dictionary_learning's evaluation.
+const BATCH: usize = 48;
+
+/// The mean over batches of (zero - with_sae) / (zero - without), weighted by contexts; `losses` are those of each context: as the model is, and
+/// by patch. Batches are made by the contexts' tokens: neither their order nor a remainder changes the mean.
+fn mean_of_ratios(contexts: &[u32], n_ctx: usize, losses: &[(f64, Vec<f64>)]) -> Option<f64> {
+    let mut order: Vec<(&[u32], &(f64, Vec<f64>))> = contexts.chunks_exact(n_ctx).zip(losses).collect();
+    order.sort_by(|a, b| a.0.cmp(b.0));
+    let mut sum = 0.0;
+    for batch in order.chunks(BATCH) {
+        let of = |loss: &dyn Fn(&(f64, Vec<f64>)) -> f64| batch.iter().map(|(_, losses)| loss(losses)).sum::<f64>();
+        let (without, zero, with_sae) = (of(&|l| l.0), of(&|l| l.1[0]), of(&|l| l.1[2]));
+        sum += ratio(zero - with_sae, zero - without)? * batch.len() as f64;
+    }
+    ratio(sum, order.len() as f64)
 }
 
 fn poisoned() -> Error {

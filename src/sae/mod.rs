@@ -3,12 +3,14 @@
 //! `f = activation(w_enc (x - b_dec) + b_enc)`, `x̂ = f w_dec + b_dec`; both dictionaries are `[d_sae, d_in]`, one row per latent.
 
 pub mod activation;
+pub mod agreement;
 pub mod architecture;
 pub mod checkpoint;
 pub mod engine;
 pub mod evaluate;
 pub mod format;
 pub mod init;
+pub mod normalize;
 pub mod on_device;
 pub mod options;
 mod pass;
@@ -26,18 +28,27 @@ use serde::{Deserialize, Serialize};
 pub use activation::Activation;
 pub use architecture::Architecture;
 pub use evaluate::{EvaluateOptions, Evaluation, ModelEvaluation, evaluate, evaluate_in_model, firing_rates};
+pub use normalize::Normalize;
 pub use options::{Dead, DecoderNorm, Init, NormalizeActivations, TrainOptions};
 pub use train::{train, train_on};
 pub use verify::{Difference, difference};
 
+use crate::activations::Origin;
 use crate::error::{Code, Error, Result};
 use crate::ops::Rows;
 use crate::ops::codes::Codes;
-use crate::ops::decode::decode as decode_codes;
+use crate::ops::decode::{PRODUCT_ABOVE, decode_product, decode_tokens};
 use crate::ops::dense::Padded;
+use crate::progress::{Monitor, Silent};
 
-/// Rows that are encoded at once outside of training.
+/// Rows that are encoded and decoded at once outside of training, at most.
 const CHUNK: usize = 2048;
+
+/// Multiply-adds between two looks for a stop: a fraction of a second.
+const WORK: usize = 20_000_000_000;
+
+/// Bytes that the codes of rows may take at once, if all latents fire.
+const CODES: usize = 1 << 30;
 
 /// What an SAE is, beside its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,11 +69,45 @@ pub struct Config {
     pub decoder_norm: DecoderNorm,
     /// Whether the encoder reads `x - b_dec` rather than `x`.
     pub apply_b_dec_to_input: bool,
-    /// Scaling that the activations need before they are read: always `"none"`, as scales are folded into the weights.
+    /// What each row goes through before it is encoded, and back after it is decoded: a name of [`Normalize::ALL`]. A scale that is the same
+    /// for all rows is folded into the weights instead.
     pub normalize_activations: String,
     /// The resolved options of the training; null where unknown.
     #[serde(default)]
     pub training: serde_json::Value,
+    /// What else is known of the activations that it was trained on and of where it comes from, under the names of SAELens's metadata:
+    /// see [`crate::activations::origin`]. Facts that saerun does not know are kept as they are.
+    #[serde(default, skip_serializing_if = "Origin::is_empty")]
+    pub metadata: Origin,
+    /// Keys of a foreign `cfg.json` that mean nothing to saerun, kept so that they can be written again.
+    #[serde(default, skip_serializing_if = "Origin::is_empty")]
+    pub other: Origin,
+}
+
+impl Config {
+    /// Rows that are encoded between two looks for a stop.
+    fn step(&self) -> usize {
+        (WORK / self.d_in.saturating_mul(self.d_sae).max(1)).clamp(64, CHUNK)
+    }
+
+    /// Rows whose codes fit into memory at once, however many latents fire.
+    fn at_once(&self) -> usize {
+        (CODES / self.d_sae.saturating_mul(8).max(1)).max(1)
+    }
+
+    /// Everything that is known of the activations it was trained on, by name.
+    pub fn origin(&self) -> Origin {
+        let mut facts = self.metadata.clone();
+        for (name, text) in [("hook_name", &self.hook_name), ("model_name", &self.model_name)] {
+            if !text.is_empty() {
+                facts.insert(name.into(), text.as_str().into());
+            }
+        }
+        if let Some(n) = self.context_size {
+            facts.insert("context_size".into(), n.into());
+        }
+        facts
+    }
 }
 
 /// A row of the training history; means over the batch of that step.
@@ -113,7 +158,8 @@ impl Sae {
     /// Puts weights together.
     ///
     /// # Errors
-    /// `shape-mismatch` when they do not fit the config; `unknown-name` for its architecture.
+    /// `shape-mismatch` when they do not fit the config; `unknown-name` for its architecture or normalization; `out-of-range` for a value that is
+    /// not finite.
     pub fn new(
         config: Config,
         activation: Activation,
@@ -148,6 +194,20 @@ impl Sae {
                     .fact("given", given));
             }
         }
+        Normalize::named(&config.normalize_activations)?;
+        let extra: [(&str, &[f32]); 2] = match &activation {
+            Activation::Threshold(threshold) => [("threshold", threshold), ("", &[])],
+            Activation::Gated { r_mag, b_mag } => [("r_mag", r_mag), ("b_mag", b_mag)],
+            Activation::Relu | Activation::TopK { .. } => [("", &[]); 2],
+        };
+        let plain: [(&str, &[f32]); 4] = [("w_enc", &w_enc), ("b_enc", &b_enc), ("w_dec", &w_dec), ("b_dec", &b_dec)];
+        for (name, values) in plain.into_iter().chain(extra) {
+            if let Some(at) = values.iter().position(|x| !x.is_finite()) {
+                return Err(Error::new(Code::OutOfRange, format!("`{name}` of the SAE holds {}", values[at]))
+                    .fact("index", at)
+                    .help("an SAE needs finite numbers: look at where its weights come from"));
+            }
+        }
         Ok(Sae { config, activation, w_enc, b_enc, w_dec, b_dec, history: Vec::new() })
     }
 
@@ -167,8 +227,28 @@ impl Sae {
 /// # Errors
 /// `shape-mismatch` when `x` is not rows of `d_in`.
 pub fn encode(sae: &Sae, x: &[f32]) -> Result<Codes> {
+    encode_with(sae, x, &Silent)
+}
+
+/// As [`encode`], looking for a stop.
+///
+/// # Errors
+/// As [`encode`], and `interrupted`.
+pub fn encode_with(sae: &Sae, x: &[f32], monitor: &dyn Monitor) -> Result<Codes> {
+    check_rows(x.len(), sae.config.d_in, "d_in")?;
+    match Normalize::named(&sae.config.normalize_activations)? {
+        Normalize::None => encode_rows(sae, x, monitor),
+        kind => {
+            let mut rows = x.to_vec();
+            kind.apply(&mut rows, sae.config.d_in);
+            encode_rows(sae, &rows, monitor)
+        }
+    }
+}
+
+/// The codes of rows that are normalized already.
+fn encode_rows(sae: &Sae, x: &[f32], monitor: &dyn Monitor) -> Result<Codes> {
     let config = &sae.config;
-    check_rows(x.len(), config.d_in, "d_in")?;
     let zero;
     let shift = if config.apply_b_dec_to_input {
         &sae.b_dec
@@ -177,7 +257,8 @@ pub fn encode(sae: &Sae, x: &[f32]) -> Result<Codes> {
         &zero
     };
     let mut codes = Codes { d_sae: config.d_sae, offsets: vec![0], latents: Vec::new(), values: Vec::new() };
-    for x in x.chunks(CHUNK * config.d_in) {
+    for x in x.chunks(config.step() * config.d_in) {
+        monitor.check()?;
         let part = sae.activation.codes(&Padded::centered(x, shift), sae.encoder(), &sae.b_enc);
         let active = codes.active();
         codes.offsets.extend(part.offsets[1..].iter().map(|offset| active + offset));
@@ -187,41 +268,78 @@ pub fn encode(sae: &Sae, x: &[f32]) -> Result<Codes> {
     Ok(codes)
 }
 
-/// The reconstructions of sparse codes, `[tokens, d_in]`.
+/// The reconstructions of codes, `[tokens, d_in]`. Those of an SAE that normalizes rows are normalized still: what a row's mean and norm
+/// were is not in its codes, and [`reconstruct`] has to take it back.
 ///
 /// # Errors
 /// `shape-mismatch` when the codes are of another number of latents.
 pub fn decode(sae: &Sae, codes: &Codes) -> Result<Vec<f32>> {
-    if codes.d_sae != sae.config.d_sae {
+    decode_with(sae, codes, &Silent)
+}
+
+/// As [`decode`], looking for a stop.
+///
+/// # Errors
+/// As [`decode`], and `interrupted`.
+pub fn decode_with(sae: &Sae, codes: &Codes, monitor: &dyn Monitor) -> Result<Vec<f32>> {
+    let Config { d_in, d_sae, .. } = sae.config;
+    if codes.d_sae != d_sae {
         return Err(Error::new(Code::ShapeMismatch, "these codes are of another SAE")
-            .fact("expected", format!("{} latents", sae.config.d_sae))
+            .fact("expected", format!("{d_sae} latents"))
             .fact("given", codes.d_sae));
     }
-    let mut out = vec![0.0; codes.tokens() * sae.config.d_in];
-    decode_codes(codes, sae.decoder(), &sae.b_dec, &mut out);
+    let mut out = vec![0.0; codes.tokens() * d_in];
+    // Of all codes together, so that it does not change within one matrix how they are decoded.
+    let dense = codes.active() as f64 > PRODUCT_ABOVE * (codes.tokens() * d_sae) as f64;
+    for (at, out) in out.chunks_mut(CHUNK * d_in).enumerate() {
+        monitor.check()?;
+        let tokens = at * CHUNK..at * CHUNK + out.len() / d_in;
+        if dense {
+            decode_product(codes, tokens, sae.decoder(), &sae.b_dec, out);
+        } else {
+            decode_tokens(codes, tokens, sae.decoder(), &sae.b_dec, out);
+        }
+    }
     Ok(out)
 }
 
 /// The reconstructions of a dense matrix of codes `[n, d_sae]`, of any sign.
 ///
 /// # Errors
-/// `shape-mismatch` when `f` is not rows of `d_sae`.
-pub fn decode_dense(sae: &Sae, f: &[f32]) -> Result<Vec<f32>> {
+/// `shape-mismatch` when `f` is not rows of `d_sae`; `interrupted`.
+pub fn decode_dense(sae: &Sae, f: &[f32], monitor: &dyn Monitor) -> Result<Vec<f32>> {
     check_rows(f.len(), sae.config.d_sae, "d_sae")?;
-    decode(sae, &Codes::from_dense(f, sae.config.d_sae))
+    decode_with(sae, &Codes::from_dense(f, sae.config.d_sae), monitor)
 }
 
 /// What the SAE makes of rows `x`, `[n, d_in]`.
 ///
 /// # Errors
-/// `shape-mismatch` when `x` is not rows of `d_in`.
-pub fn reconstruct(sae: &Sae, x: &[f32]) -> Result<Vec<f32>> {
+/// `shape-mismatch` when `x` is not rows of `d_in`; `interrupted`.
+pub fn reconstruct(sae: &Sae, x: &[f32], monitor: &dyn Monitor) -> Result<Vec<f32>> {
     let mut out = Vec::with_capacity(x.len());
     check_rows(x.len(), sae.config.d_in, "d_in")?;
-    for x in x.chunks(CHUNK * sae.config.d_in) {
-        out.extend(decode(sae, &encode(sae, x)?)?);
+    for x in x.chunks(sae.config.at_once().min(CHUNK) * sae.config.d_in) {
+        out.extend(pass_through(sae, x, monitor)?.1);
     }
     Ok(out)
+}
+
+/// The codes of rows, and what the SAE makes of the rows.
+pub(crate) fn pass_through(sae: &Sae, x: &[f32], monitor: &dyn Monitor) -> Result<(Codes, Vec<f32>)> {
+    let d = sae.config.d_in;
+    let kind = Normalize::named(&sae.config.normalize_activations)?;
+    if kind == Normalize::None {
+        let codes = encode_rows(sae, x, monitor)?;
+        let out = decode_with(sae, &codes, monitor)?;
+        return Ok((codes, out));
+    }
+    let mut rows = x.to_vec();
+    let how = kind.apply(&mut rows, d);
+    let codes = encode_rows(sae, &rows, monitor)?;
+    let mut out = decode_with(sae, &codes, monitor)?;
+    normalize::undo(&mut out, d, &how);
+    Ok((codes, out))
 }
 
 fn check_rows(len: usize, width: usize, name: &str) -> Result<()> {

@@ -1,8 +1,9 @@
 //! The sums behind an evaluation, in f64, token after token.
 
 use super::evaluate::{Evaluation, ratio};
-use super::{Sae, decode, encode};
+use super::{Sae, pass_through};
 use crate::error::{Code, Error, Result};
+use crate::progress::Monitor;
 
 /// The mean of rows.
 pub(super) struct Mean {
@@ -91,10 +92,13 @@ impl Totals {
     }
 
     /// Takes rows in and returns their reconstructions.
-    pub fn add(&mut self, sae: &Sae, rows: &[f32]) -> Result<Vec<f32>> {
+    pub fn add(&mut self, sae: &Sae, rows: &[f32], monitor: &dyn Monitor) -> Result<Vec<f32>> {
         let d = sae.config.d_in;
-        let codes = encode(sae, rows)?;
-        let reconstruction = decode(sae, &codes)?;
+        if rows.len() > sae.config.at_once() * d {
+            let parts = rows.chunks(sae.config.at_once() * d).map(|rows| self.add(sae, rows, monitor));
+            return Ok(parts.collect::<Result<Vec<_>>>()?.concat());
+        }
+        let (codes, reconstruction) = pass_through(sae, rows, monitor)?;
         self.active += codes.active() as u64;
         self.activation += codes.values.iter().map(|f| f64::from(*f)).sum::<f64>();
         codes.latents.iter().for_each(|i| self.fires[*i as usize] += 1);
@@ -160,6 +164,7 @@ impl Totals {
             l2_ratio: self.ratios.finish(),
             relative_reconstruction_bias: ratio(self.reconstruction_square, self.cross),
             dead_fraction: below(f64::MIN_POSITIVE),
+            silent_fraction: below(f64::MIN_POSITIVE),
             fraction_below_1e_5: below(1e-5),
             fraction_below_1e_6: below(1e-6),
             tokens: self.tokens,

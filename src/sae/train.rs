@@ -12,7 +12,7 @@ use super::resample::resample;
 use super::revive::{aux_k, ghost};
 use super::schedule::{Controller, Schedule};
 use super::{Config, HistoryRow, Sae};
-use crate::activations::Activations;
+use crate::activations::{Activations, Origin};
 use crate::error::{Code, Error, Result};
 use crate::memory;
 use crate::ops::adam::AdamStep;
@@ -333,6 +333,8 @@ impl<'a> Run<'a> {
             apply_b_dec_to_input: true,
             normalize_activations: "none".to_string(),
             training: serde_json::to_value(options).unwrap_or_default(),
+            metadata: activations.header().origin.clone(),
+            other: Origin::new(),
         };
         let weights = engine.weights;
         let (w_enc, b_enc) = (weights.w_enc.value, weights.b_enc.value);

@@ -66,6 +66,11 @@ impl Cache {
         }
     }
 
+    /// Removes what is remembered under this key.
+    pub fn forget(&self, key: &Key) {
+        remove(&self.dir(key));
+    }
+
     /// Remembers a result: `fill` writes its files, without folders, into the folder it is given. When another process
     /// was faster, its entry is the answer. The checkpoint of this key is removed.
     ///

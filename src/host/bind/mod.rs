@@ -44,6 +44,7 @@ mod reg_kinds;
 pub(crate) mod reg_select;
 pub mod run;
 pub mod sae;
+mod sae_files;
 mod sae_measure;
 pub(crate) mod synthetic;
 pub mod table;

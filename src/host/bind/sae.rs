@@ -1,4 +1,4 @@
-//! `sae::`: training, loading and using sparse autoencoders. Measuring them is in `sae_measure`.
+//! `sae::`: training and using sparse autoencoders. Their files are in `sae_files`, measuring them is in `sae_measure`.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use candle_core::{Device, Tensor as CandleTensor};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine, Map, Module, NativeCallContext, exported_module};
 
-use crate::activations::Activations as CoreActivations;
+use crate::activations::{Activations as CoreActivations, Origin};
 use crate::error::{Code, Error, Result};
-use crate::host::bind::{language, sae_measure};
+use crate::host::bind::{language, sae_files, sae_measure};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
@@ -29,11 +29,12 @@ pub struct Sae {
 }
 
 impl Sae {
-    fn new(core: core::Sae) -> Result<Self> {
+    /// An SAE that came from elsewhere, named by the bytes of its files.
+    pub(super) fn new(core: core::Sae) -> Result<Self> {
         let mut hasher = blake3::Hasher::new_derive_key("saerun 1 sae");
-        for (name, bytes) in sae_lens::to_files(&core)? {
+        for (name, bytes) in format::to_files(&core, Format::SaeLens)? {
             hasher.update(name.as_bytes());
-            hasher.update(&bytes);
+            hasher.update_rayon(&bytes);
         }
         let digest = hasher.finalize().to_hex();
         Ok(Sae { core: Arc::new(core), digest: digest.as_str().into() })
@@ -70,6 +71,7 @@ impl Sae {
 pub fn register(engine: &mut Engine) {
     language::register_type::<Sae>(engine, "Sae", Sae::summary);
     let mut module: Module = exported_module!(sae);
+    module.combine(sae_files::module());
     module.combine(sae_measure::module());
     engine.register_static_module("sae", module.into());
 }
@@ -107,14 +109,17 @@ pub(super) fn train_sae(
     let inputs = [("activations", a.digest()?)];
     let entry = session.remember(key("sae::train", TRAIN_VERSION, all, &inputs), &mut |folder, checkpoint| {
         let device = session.device().map(|(_, device)| device);
-        let sae = core::train_on(device, a, options, r, checkpoint, session.monitor())?;
+        let mut sae = core::train_on(device, a, options, r, checkpoint, session.monitor())?;
+        // What is known of the activations follows from the call, and would change the bytes that name the SAE.
+        sae.config.metadata = Origin::new();
         let rest = remember::to_value(&(&sae.config, &sae.history))?.to_string();
-        for (name, bytes) in sae_lens::to_files(&sae)? {
+        for (name, bytes) in sae_lens::to_cache(&sae)? {
             store::write_atomic(&folder.join(name), &bytes)?;
         }
         store::write_atomic(&folder.join(REST), rest.as_bytes())
     })?;
-    let core = from_entry(&entry)?;
+    let mut core = from_entry(&entry)?;
+    core.config.metadata = a.header().origin.clone();
     if let Some(message) = missed(&core, options.target_l0) {
         session.monitor().warn(&message);
     }
@@ -195,73 +200,6 @@ pub mod sae {
         let regularizer: Option<Regularizer> = options.take_native("regularizer").at(&ctx)?;
         let options: TrainOptions = options.read().at(&ctx)?;
         train_sae(&ctx, &activations, &options, &regularizer.unwrap_or_else(Regularizer::none)).at(&ctx)
-    }
-
-    /// Loads an SAE from the project; the format is recognized by the names of the files.
-    ///
-    /// Weights are turned to our orientation and to f32, and compute what they do in the tool that made them. What a format does not say stays
-    /// empty: `config.training` is `()`, `config.hook_name` may be `""`.
-    ///
-    /// * `path`: a folder of SAELens (`cfg.json`, `sae_weights.safetensors`; versions 3 to 6; standard, topk, jumprelu, gated), of sparsify
-    ///   (`cfg.json`, `sae.safetensors`; topk) or of dictionary_learning (`ae.pt`, `config.json`; `AutoEncoder`, `AutoEncoderNew`,
-    ///   `AutoEncoderTopK`, `BatchTopKSAE`, `MatryoshkaBatchTopKSAE`, `JumpReluAutoEncoder`, `GatedAutoEncoder`; also a file
-    ///   `checkpoints/ae_100.pt` below its `config.json`), or a file `NAME.pt` with `NAME_cfg.json` beside it (Neel Nanda's).
-    ///
-    /// Returns a Sae.
-    /// Errors: `missing-file`; `damaged-file` and `shape-mismatch`; `unsupported` for transcoders, skip connections and architectures or
-    /// normalizations that are not there; `outside-project`.
-    ///
-    /// ```rhai
-    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
-    /// let s = sae::train(x, #{ d_sae: 8, batch_size: 32 });
-    /// s.save("mine");
-    /// assert_eq(sae::load("mine").decoder, s.decoder);
-    /// ```
-    #[rhai_fn(return_raw)]
-    pub fn load(ctx: NativeCallContext, path: &str) -> Raised<Sae> {
-        let session = session(&ctx);
-        let loaded = Sae::new(format::load(&session.readable(path).at(&ctx)?).at(&ctx)?).at(&ctx)?;
-        session.record_input(path, &loaded.digest);
-        Ok(loaded)
-    }
-
-    /// Writes the SAE as a SAELens 6 folder.
-    ///
-    /// * `s`: the SAE.
-    /// * `dir`: a folder of the project; one that `save` wrote is replaced, one that holds anything else is not.
-    ///
-    /// ```rhai
-    /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
-    /// s.save("mine");
-    /// assert_eq(sae::load("mine").encoder, s.encoder);
-    /// ```
-    #[rhai_fn(global, return_raw, pure)]
-    pub fn save(ctx: NativeCallContext, s: &mut Sae, dir: &str) -> Raised<()> {
-        save_with(ctx, s, dir, Map::new())
-    }
-
-    /// Writes the SAE as a folder that another tool loads.
-    ///
-    /// * `s`: the SAE.
-    /// * `dir`: a folder of the project; one that `save` wrote is replaced, one that holds anything else is not.
-    /// * `options`: `format` `"sae_lens"` (version 6), or `"sparsify"`, which holds top-k SAEs only.
-    ///
-    /// Errors: `outside-project`, `write-failed`, `unknown-name` for a format, `unsupported` where it cannot hold the SAE.
-    ///
-    /// ```rhai
-    /// let x = activations::from_tensor(tensor::randn([64, 4], 0));
-    /// let s = sae::train(x, #{ d_sae: 8, batch_size: 32, architecture: "topk", k: 2 });
-    /// s.save("mine", #{ format: "sparsify" });
-    /// assert_eq(sae::load("mine").encode(tensor::eye(4)), s.encode(tensor::eye(4)));
-    /// ```
-    #[rhai_fn(global, name = "save", return_raw, pure)]
-    pub fn save_with(ctx: NativeCallContext, s: &mut Sae, dir: &str, options: Map) -> Raised<()> {
-        let mut options = Options::new("s.save", options);
-        let format: Option<rhai::ImmutableString> = options.take_native("format").at(&ctx)?;
-        options.finish().at(&ctx)?;
-        let format = format.map_or(Ok(Format::SaeLens), |name| Format::written(&name)).at(&ctx)?;
-        let dir = session(&ctx).writable(dir).at(&ctx)?;
-        store::write_dir_atomic(&dir, &format::to_files(&s.core, format).at(&ctx)?).at(&ctx)
     }
 
     /// The dictionary: one row per latent.
@@ -348,11 +286,12 @@ pub mod sae {
         let rows = rows_of(&x, s.core.config.d_in).at(&ctx)?;
         let shape = [rows.len() / s.core.config.d_in, s.core.config.d_sae];
         memory::check_shape("the codes", &shape, "encode fewer rows at a time").at(&ctx)?;
-        let codes = core::encode(&s.core, &rows).at(&ctx)?;
+        let codes = core::encode_with(&s.core, &rows, session(&ctx).monitor()).at(&ctx)?;
         to_tensor(codes.to_dense(), s.core.config.d_sae).at(&ctx)
     }
 
-    /// What latent activations stand for.
+    /// What latent activations stand for. Of an SAE that normalizes each row (`s.config.normalize_activations`), the reconstruction is normalized
+    /// still: `s.reconstruct` takes a row back to its own mean and norm.
     ///
     /// * `s`: the SAE.
     /// * `f`: a Tensor [tokens, d_sae].
@@ -367,7 +306,8 @@ pub mod sae {
     /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn decode(ctx: NativeCallContext, s: &mut Sae, f: Tensor) -> Raised<Tensor> {
-        let rows = core::decode_dense(&s.core, &rows_of(&f, s.core.config.d_sae).at(&ctx)?).at(&ctx)?;
+        let (f, session) = (rows_of(&f, s.core.config.d_sae).at(&ctx)?, session(&ctx));
+        let rows = core::decode_dense(&s.core, &f, session.monitor()).at(&ctx)?;
         to_tensor(rows, s.core.config.d_in).at(&ctx)
     }
 
@@ -385,7 +325,8 @@ pub mod sae {
     /// ```
     #[rhai_fn(global, return_raw, pure)]
     pub fn reconstruct(ctx: NativeCallContext, s: &mut Sae, x: Tensor) -> Raised<Tensor> {
-        let rows = core::reconstruct(&s.core, &rows_of(&x, s.core.config.d_in).at(&ctx)?).at(&ctx)?;
+        let (x, session) = (rows_of(&x, s.core.config.d_in).at(&ctx)?, session(&ctx));
+        let rows = core::reconstruct(&s.core, &x, session.monitor()).at(&ctx)?;
         to_tensor(rows, s.core.config.d_in).at(&ctx)
     }
 }

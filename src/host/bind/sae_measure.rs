@@ -19,7 +19,7 @@ use crate::host::remember::{self, key, resolved};
 use crate::host::session::{Session, session};
 use crate::host::value::from_json;
 use crate::model::TargetModel;
-use crate::sae::{self as core, EvaluateOptions};
+use crate::sae::{self as core, EvaluateOptions, agreement};
 
 /// The functions of this file, for the namespace `sae`.
 pub(super) fn module() -> Module {
@@ -30,9 +30,15 @@ pub(super) fn module() -> Module {
 const EVALUATE_VERSION: u32 = 4;
 const RATES_VERSION: u32 = 3;
 
+/// Says where an SAE is measured on other activations than it was trained on.
+fn warn_of(session: &Arc<Session>, disagreements: &[String]) {
+    disagreements.iter().for_each(|text| session.monitor().warn(text));
+}
+
 /// The firing rates, measured or remembered.
 fn rates(ctx: &NativeCallContext, s: &Sae, activations: &Activations) -> Result<Vec<f32>> {
     let session = session(ctx);
+    warn_of(&session, &agreement::with_activations(&s.core, activations)?);
     let inputs = [("sae", &*s.digest), ("activations", activations.digest()?)];
     let key = key("s.firing_rates", RATES_VERSION, serde_json::json!({}), &inputs);
     let measure = &mut || remember::to_value(&core::firing_rates(&s.core, activations, session.monitor())?);
@@ -42,10 +48,16 @@ fn rates(ctx: &NativeCallContext, s: &Sae, activations: &Activations) -> Result<
 
 /// What the SAE does to activations, or did when the same was asked before.
 pub(super) fn scores(session: &Arc<Session>, s: &Sae, activations: &Activations) -> Result<Json> {
+    warn_of(session, &agreement::with_activations(&s.core, activations)?);
     let inputs = [("sae", &*s.digest), ("activations", activations.digest()?)];
     let key = key("s.evaluate", EVALUATE_VERSION, serde_json::json!({}), &inputs);
     let measure = &mut || remember::to_value(&core::evaluate(&s.core, activations, session.monitor())?);
-    remember::json(session, key, measure)
+    remember::json_if(session, key, &current, measure)
+}
+
+/// Whether a remembered result has all that is measured now: those of versions before are measured again.
+fn current(scores: &Json) -> bool {
+    scores.get("silent_fraction").is_some()
 }
 
 /// [`scores`], and what the SAE does to its target model.
@@ -55,11 +67,15 @@ pub(super) fn scores_in_model(
     (model, corpus): (&TargetModel, &Corpus),
     options: &EvaluateOptions,
 ) -> Result<Json> {
+    let hook = options.hook(&s.core)?;
+    // Before anything is said of how they differ: at a hook that is not there, they do not meet at all.
+    model.hook_width(hook)?;
+    warn_of(session, &agreement::with_model(&s.core, model, hook, options.skip_first)?);
     let inputs = [("sae", &*s.digest), ("model", model.digest()?), ("corpus", corpus.digest())];
     let key = key("s.evaluate in model", EVALUATE_VERSION, resolved(options, &[]), &inputs);
     let measure =
         &mut || remember::to_value(&core::evaluate_in_model(&s.core, model, corpus, options, session.monitor())?);
-    remember::json(session, key, measure)
+    remember::json_if(session, key, &current, measure)
 }
 
 /// Scores of an SAE.
@@ -86,8 +102,10 @@ mod measure {
     /// Returns a map: `l0`, `l1`, `mse` (squared error summed over coordinates, mean over tokens), `fvu` (squared error over squared distance from the
     /// mean, sums over all tokens), `explained_variance` = 1 - fvu (SAELens from 6.45.1 on), `explained_variance_legacy` (the mean over tokens of
     /// 1 - |x̂ - x|² / |x - mean|²: SAELens before, SAEBench's published numbers), `frac_variance_explained` (dictionary_learning: by variances, blind to
-    /// a constant error), `cosine_similarity`, `l2_norm_in`, `l2_norm_out`, `l2_ratio`, `relative_reconstruction_bias`, `dead_fraction`,
-    /// `fraction_below_1e_5` and `fraction_below_1e_6` (latents that fire more rarely, the dead among them), `tokens`.
+    /// a constant error), `cosine_similarity`, `l2_norm_in`, `l2_norm_out`, `l2_ratio`, `relative_reconstruction_bias`,
+    /// `silent_fraction` (the share of latents that fire on none of these tokens: the fewer the tokens, the larger it is) and the same number as
+    /// `dead_fraction`, `fraction_below_1e_5` and `fraction_below_1e_6` (latents that fire more rarely, the silent among them), `tokens`. A warning says
+    /// where the activations were made in another way than those that the SAE was trained on: another model, hook, loading, context or position.
     /// Errors: `shape-mismatch`.
     ///
     /// ```rhai
@@ -105,13 +123,16 @@ mod measure {
     /// * `s`: the SAE.
     /// * `model`: its target model.
     /// * `corpus`: text that neither was trained on.
-    /// * `options`: `tokens`: how many, all by default; `seed` 0: which contexts; `skip_first` 1: positions of each context that are left as they are.
+    /// * `options`: `tokens`: how many, all by default; `seed` 0: which contexts; `skip_first` 1: positions of each context that are left as they are
+    ///   and not scored (SAELens replaces and scores position 0 too); `hook`: where, by default at the hook that the SAE names.
     ///
     /// Returns the map of `s.evaluate(activations)` and `ce_loss`, `ce_loss_with_sae`, `ce_loss_with_zero_ablation`,
     /// `ce_loss_with_mean_ablation`, `ce_loss_score` = (zero - with_sae) / (zero - without), a ratio of means (Nanda, SAELens),
-    /// `ce_loss_score_mean_of_ratios` (the mean of that ratio over batches of 48 contexts: dictionary_learning), `ce_loss_score_over_mean_ablation`,
-    /// `kl_div_with_sae`, `kl_div_with_zero_ablation`, and `kl_div_score` = (kl_zero - kl_sae) / kl_zero.
-    /// Errors: `unknown-name` when the model lacks the SAE's hook, `shape-mismatch`, `out-of-range` for more tokens than there are.
+    /// `ce_loss_score_mean_of_ratios` (the mean of that ratio over batches of 48 contexts, each weighted by its contexts, in an order of their
+    /// tokens: dictionary_learning), `ce_loss_score_over_mean_ablation`, `kl_div_with_sae`, `kl_div_with_zero_ablation`, and `kl_div_score` = (kl_zero - kl_sae) / kl_zero.
+    /// A warning says where the model, its loading, hook, contexts or positions are not those of the activations that the SAE was trained on.
+    /// Errors: `unknown-name` when neither names a hook or the model lacks it, `shape-mismatch`, `unsupported` for an SAE of one head, `out-of-range`
+    /// for more tokens than there are.
     ///
     /// ```rhai
     /// let m = model::load("sotu-1l");

@@ -1,12 +1,15 @@
 //! The JSON files of SAE folders.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::stored::damaged;
 use crate::error::{Code, Error, Result};
+use crate::progress::Monitor;
 
 /// A JSON object and the file that it is from.
 #[derive(Debug, Clone)]
@@ -33,6 +36,11 @@ impl<'a> Cfg<'a> {
     /// The object under a key; without keys when it is missing.
     pub(super) fn child(&self, key: &str) -> Cfg<'a> {
         Cfg { file: self.file, object: self.object.get(key).cloned().unwrap_or_default() }
+    }
+
+    /// All keys with their values; none where there is no object.
+    pub(super) fn all(&self) -> Map<String, Value> {
+        self.object.as_object().cloned().unwrap_or_default()
     }
 
     /// A key's value as it stands.
@@ -88,16 +96,31 @@ impl<'a> Cfg<'a> {
     }
 }
 
+/// Bytes that are read between two looks for a stop.
+const BLOCK: u64 = 32 << 20;
+
 /// The bytes of a file of an SAE.
 ///
 /// # Errors
-/// `missing-file`.
-pub(super) fn read(path: &Path, format: &str) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| {
+/// `missing-file`; `interrupted`.
+pub(super) fn read(path: &Path, format: &str, monitor: &dyn Monitor) -> Result<Vec<u8>> {
+    let failed = |error: std::io::Error| {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
         Error::new(Code::MissingFile, format!("{name} of the SAE cannot be read"))
             .fact("path", path.display())
             .fact("reason", error)
             .help(format!("the format is {format}"))
-    })
+    };
+    let mut file = File::open(path).map_err(failed)?;
+    // What is no plain file has no end, or does not give its bytes.
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(failed(std::io::Error::other("it is not a plain file")));
+    }
+    let mut bytes = Vec::with_capacity(file.metadata().map_or(0, |data| data.len() as usize));
+    loop {
+        monitor.check()?;
+        if file.by_ref().take(BLOCK).read_to_end(&mut bytes).map_err(failed)? == 0 {
+            return Ok(bytes);
+        }
+    }
 }

@@ -14,9 +14,13 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::cfg::{Cfg, read};
 use super::stored::Tensors;
+use crate::activations::Origin;
 use crate::error::{Code, Error, Result};
+use crate::progress::Monitor;
 use crate::sae::{Activation, Config, DecoderNorm, Sae};
 
 /// The configuration's file.
@@ -30,16 +34,16 @@ const FORMAT: &str = "dictionary_learning: ae.pt and config.json";
 ///
 /// # Errors
 /// `missing-file`; `damaged-file`; `shape-mismatch`; `unsupported` for other classes.
-pub fn from_dir(dir: &Path) -> Result<Sae> {
-    from_paths(&dir.join(CONFIG), &dir.join(WEIGHTS))
+pub fn from_dir(dir: &Path, monitor: &dyn Monitor) -> Result<Sae> {
+    from_paths(&dir.join(CONFIG), &dir.join(WEIGHTS), monitor)
 }
 
 /// Reads two files; checkpoints lie elsewhere than their configuration.
 ///
 /// # Errors
 /// As [`from_dir`].
-pub fn from_paths(config: &Path, weights: &Path) -> Result<Sae> {
-    from_files(&read(config, FORMAT)?, &read(weights, FORMAT)?)
+pub fn from_paths(config: &Path, weights: &Path, monitor: &dyn Monitor) -> Result<Sae> {
+    from_files(&read(config, FORMAT, monitor)?, &read(weights, FORMAT, monitor)?)
 }
 
 /// Reads the bytes of both files.
@@ -71,7 +75,7 @@ pub fn from_files(cfg: &[u8], weights: &[u8]) -> Result<Sae> {
     let activation = match kind.architecture {
         "topk" => Activation::TopK { k: top_k(&trainer, &tensors)? },
         "jumprelu" => Activation::Threshold(latents("threshold")?),
-        "batch_topk" | "matryoshka_batch_topk" => Activation::Threshold(vec![number("threshold")?; d_sae]),
+        "batch_topk" | "matryoshka_batch_topk" => Activation::Threshold(vec![threshold(number("threshold")?)?; d_sae]),
         "gated" => Activation::Gated { r_mag: latents("r_mag")?, b_mag: latents("mag_bias")? },
         _ => Activation::Relu,
     };
@@ -86,8 +90,19 @@ pub fn from_files(cfg: &[u8], weights: &[u8]) -> Result<Sae> {
         apply_b_dec_to_input: kind.centered,
         normalize_activations: "none".to_string(),
         training: serde_json::Value::Null,
+        metadata: metadata(&cfg),
+        other: Origin::new(),
     };
     Sae::new(config, activation, w_enc, latents(bias)?, w_dec, tensors.values(b_dec, &[d_in])?)
+}
+
+/// What is known of the activations: the tool reads them from Hugging Face's modules, whose weights are as they were trained. The whole file is kept
+/// as `dictionary_learning`.
+fn metadata(cfg: &Cfg<'_>) -> Origin {
+    let mut facts = Origin::new();
+    facts.insert("model_from_pretrained_kwargs".into(), json!({ "center_writing_weights": false }));
+    facts.insert("dictionary_learning".into(), cfg.all().into());
+    facts
 }
 
 /// A class: where its parts are.
@@ -164,6 +179,15 @@ const CLASSES: [Kind; 7] = [
         centered: true,
     },
 ];
+
+/// The threshold of batch-wise top-k, which is -1 until a training has measured one: with it, everything above 0 would fire.
+fn threshold(threshold: f32) -> Result<f32> {
+    if threshold >= 0.0 {
+        return Ok(threshold);
+    }
+    Err(Error::new(Code::DamagedFile, format!("`threshold` in {WEIGHTS} is {threshold}: this training never set it"))
+        .help("take a later checkpoint: dictionary_learning sets the threshold from step 1,000 on (`threshold_start_step`)"))
+}
 
 /// `k` from the weights, and from the configuration for those that have none; both agree where both are.
 fn top_k(trainer: &Cfg<'_>, tensors: &Tensors<'_>) -> Result<usize> {

@@ -10,8 +10,12 @@ mod written;
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::Sae;
 use crate::error::{Code, Error, Result};
+use crate::memory;
+use crate::progress::{Monitor, Silent};
 
 /// A format of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,16 @@ impl Format {
             Format::DictionaryLearning => "dictionary_learning",
             Format::NeelNanda => "neel_nanda",
         }
+    }
+
+    /// The format of this name.
+    ///
+    /// # Errors
+    /// `unknown-name`, with the nearest name.
+    pub fn named(name: &str) -> Result<Format> {
+        let known = Format::ALL.map(Format::name);
+        let found = Format::ALL.into_iter().find(|format| format.name() == name);
+        found.ok_or_else(|| Error::unknown(Code::UnknownName, "format", name, &known))
     }
 
     /// The format to write of this name.
@@ -78,22 +92,60 @@ impl Format {
     }
 }
 
+/// What `sae::load` takes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadOptions {
+    /// The format, where the files' names do not tell.
+    pub format: Option<String>,
+    /// The hook that the SAE belongs to, where its files do not say it. [`load_with`] leaves it to its caller, who can compare both.
+    pub hook: Option<String>,
+    /// What activations were multiplied by in training, where the files say `expected_average_only_in` and do not hold it: it is folded into the
+    /// weights.
+    pub scale: Option<f64>,
+}
+
 /// Reads the SAE at `path`, whatever its format.
 ///
 /// # Errors
 /// `missing-file`; `damaged-file` and `shape-mismatch` when a file is not what it claims to be; `unsupported` for what this version does not compute.
 pub fn load(path: &Path) -> Result<Sae> {
-    match Format::of(path)? {
-        Format::SaeLens => sae_lens::from_dir(path),
-        Format::Sparsify => sparsify::from_dir(path),
-        Format::NeelNanda => neel_nanda::from_path(path),
-        Format::DictionaryLearning if path.is_dir() => dictionary_learning::from_dir(path),
+    load_with(path, &LoadOptions::default(), &Silent)
+}
+
+/// As [`load`], with options.
+///
+/// # Errors
+/// As [`load`]; `unknown-name` for a format; `out-of-range` for a scale; `too-large`; `interrupted`.
+pub fn load_with(path: &Path, options: &LoadOptions, monitor: &dyn Monitor) -> Result<Sae> {
+    let format = options.format.as_deref().map_or_else(|| Format::of(path), Format::named)?;
+    // The file itself, its numbers as f32, and the same transposed.
+    memory::check("the SAE", 3 * bytes_at(path), "a machine with more memory, or an SAE of fewer latents")?;
+    if options.scale.is_some() && format != Format::SaeLens {
+        return Err(Error::new(Code::OutOfRange, format!("SAEs of {} have no `scale` to give", format.name())));
+    }
+    read(path, format, options, monitor)
+}
+
+/// Bytes of a file, or of the files of a folder.
+fn bytes_at(path: &Path) -> u64 {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| if data.is_file() { data.len() } else { 0 });
+    let inside = path.read_dir().into_iter().flatten().flatten();
+    size(path) + inside.map(|item| size(&item.path())).sum::<u64>()
+}
+
+fn read(path: &Path, format: Format, options: &LoadOptions, monitor: &dyn Monitor) -> Result<Sae> {
+    match format {
+        Format::SaeLens => sae_lens::from_dir(path, options.scale, monitor),
+        Format::Sparsify => sparsify::from_dir(path, monitor),
+        Format::NeelNanda => neel_nanda::from_path(path, monitor),
+        Format::DictionaryLearning if path.is_dir() => dictionary_learning::from_dir(path, monitor),
         Format::DictionaryLearning => {
             // Checkpoints lie one folder deeper than their configuration.
             let config = path.with_file_name(dictionary_learning::CONFIG);
             let above = path.parent().and_then(Path::parent).map(|folder| folder.join(dictionary_learning::CONFIG));
             let config = above.filter(|above| !config.exists() && above.exists()).unwrap_or(config);
-            dictionary_learning::from_paths(&config, path)
+            dictionary_learning::from_paths(&config, path, monitor)
         }
     }
 }
@@ -101,8 +153,10 @@ pub fn load(path: &Path) -> Result<Sae> {
 /// The files of a folder in this format, by name.
 ///
 /// # Errors
-/// `unsupported` when the format cannot hold the SAE.
+/// `unsupported` when the format cannot hold the SAE; `too-large`.
 pub fn to_files(sae: &Sae, format: Format) -> Result<Vec<(String, Vec<u8>)>> {
+    let weights = 4 * (sae.w_enc.len() + sae.w_dec.len()) as u64;
+    memory::check("the files of the SAE", 3 * weights, "a machine with more memory, or an SAE of fewer latents")?;
     match format {
         Format::SaeLens => sae_lens::to_files(sae),
         Format::Sparsify => sparsify::to_files(sae),

@@ -3,9 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::cfg::{Cfg, read};
 use super::stored::Tensors;
+use crate::activations::Origin;
 use crate::error::Result;
+use crate::progress::Monitor;
 use crate::sae::{Activation, Config, DecoderNorm, Sae};
 
 const CONFIG: &str = "_cfg.json";
@@ -21,9 +25,9 @@ pub fn config_of(weights: &Path) -> PathBuf {
 ///
 /// # Errors
 /// `missing-file`; `damaged-file`; `shape-mismatch`; `unsupported` for tensors of another kind of SAE.
-pub fn from_path(path: &Path) -> Result<Sae> {
+pub fn from_path(path: &Path, monitor: &dyn Monitor) -> Result<Sae> {
     let format = "Neel Nanda's: NAME.pt and NAME_cfg.json";
-    from_files(&read(&config_of(path), format)?, &read(path, format)?)
+    from_files(&read(&config_of(path), format, monitor)?, &read(path, format, monitor)?)
 }
 
 /// Reads the bytes of both files.
@@ -46,10 +50,22 @@ pub fn from_files(cfg: &[u8], weights: &[u8]) -> Result<Sae> {
         apply_b_dec_to_input: true,
         normalize_activations: "none".to_string(),
         training: serde_json::Value::Null,
+        metadata: metadata(&cfg),
+        other: Origin::new(),
     };
     let (w_enc, w_dec) = (tensors.transposed("W_enc", [d_sae, d_in])?, tensors.values("W_dec", &[d_sae, d_in])?);
     let (b_enc, b_dec) = (tensors.values("b_enc", &[d_sae])?, tensors.values("b_dec", &[d_in])?);
     Sae::new(config, Activation::Relu, w_enc, b_enc, w_dec, b_dec)
+}
+
+/// What is known of the activations. The models were loaded by `HookedTransformer.from_pretrained`, which centers by default, and position 0 of each
+/// context was overwritten by the token that begins texts. The whole file is kept as `neel_nanda`.
+fn metadata(cfg: &Cfg<'_>) -> Origin {
+    let mut facts = Origin::new();
+    facts.insert("model_from_pretrained_kwargs".into(), json!({ "center_writing_weights": true }));
+    facts.insert("prepend_bos".into(), true.into());
+    facts.insert("neel_nanda".into(), cfg.all().into());
+    facts
 }
 
 /// `act_name` is a hook's full name; before there was one, `site` and `layer` made it.

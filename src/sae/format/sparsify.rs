@@ -5,13 +5,15 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::cfg::{Cfg, read};
 use super::stored::Tensors;
 use super::written::{bytes_of, pretty, safetensors};
+use crate::activations::Origin;
 use crate::error::{Code, Error, Result};
-use crate::sae::{Activation, Config, DecoderNorm, HistoryRow, Sae};
+use crate::progress::Monitor;
+use crate::sae::{Activation, Config, DecoderNorm, HistoryRow, Normalize, Sae};
 
 /// The configuration's file.
 pub const CONFIG: &str = "cfg.json";
@@ -41,7 +43,12 @@ pub fn to_files(sae: &Sae) -> Result<Vec<(String, Vec<u8>)>> {
     if k == 0 || k > config.d_sae {
         return Err(Error::new(Code::Unsupported, "sparsify needs `k` from 1 to `d_sae`").fact("given", k));
     }
-    let cfg = json!({
+    if config.normalize_activations != Normalize::None.name() {
+        return Err(Error::new(Code::Unsupported, "this SAE normalizes each row; sparsify's do not")
+            .fact("normalize_activations", &config.normalize_activations)
+            .help("the format `sae_lens` holds both"));
+    }
+    let ours = json!({
         "activation": "topk",
         "expansion_factor": (config.d_sae / config.d_in).max(1),
         "normalize_decoder": config.decoder_norm == DecoderNorm::Unit,
@@ -52,12 +59,17 @@ pub fn to_files(sae: &Sae) -> Result<Vec<(String, Vec<u8>)>> {
         "transcode": false,
         "d_in": config.d_in,
     });
+    // What the file held besides, if this SAE came from one, stays.
+    let mut cfg = config.metadata.get("sparsify").and_then(Value::as_object).cloned().unwrap_or_default();
+    cfg.extend(ours.as_object().cloned().unwrap_or_default());
     let extra = json!({
         "hook_name": config.hook_name,
         "model_name": config.model_name,
         "context_size": config.context_size,
         "training": config.training,
         "history": sae.history,
+        "metadata": config.metadata,
+        "other": config.other,
     });
     let (d_in, d_sae) = (config.d_in, config.d_sae);
     let weights = safetensors(&[
@@ -66,15 +78,19 @@ pub fn to_files(sae: &Sae) -> Result<Vec<(String, Vec<u8>)>> {
         ("encoder.bias", vec![d_sae], bytes_of(&sae.b_enc)),
         ("encoder.weight", vec![d_sae, d_in], bytes_of(&sae.w_enc)),
     ])?;
-    Ok(vec![(CONFIG.to_string(), pretty(&cfg)?), (WEIGHTS.to_string(), weights), (EXTRA.to_string(), pretty(&extra)?)])
+    Ok(vec![
+        (CONFIG.to_string(), pretty(&cfg.into())?),
+        (WEIGHTS.to_string(), weights),
+        (EXTRA.to_string(), pretty(&extra)?),
+    ])
 }
 
 /// Reads a folder.
 ///
 /// # Errors
 /// `missing-file`; `damaged-file`; `shape-mismatch`; `unsupported` for transcoders, skip connections and other activations.
-pub fn from_dir(dir: &Path) -> Result<Sae> {
-    let read = |name: &str| read(&dir.join(name), "sparsify: cfg.json and sae.safetensors");
+pub fn from_dir(dir: &Path, monitor: &dyn Monitor) -> Result<Sae> {
+    let read = |name: &str| read(&dir.join(name), "sparsify: cfg.json and sae.safetensors", monitor);
     let extra = if dir.join(EXTRA).exists() { Some(read(EXTRA)?) } else { None };
     let mut sae = from_files(&read(CONFIG)?, &read(WEIGHTS)?, extra.as_deref())?;
     if sae.config.hook_name.is_empty() {
@@ -118,12 +134,28 @@ pub fn from_files(cfg: &[u8], weights: &[u8], extra: Option<&[u8]>) -> Result<Sa
         apply_b_dec_to_input: true,
         normalize_activations: "none".to_string(),
         training: extra.value("training").cloned().unwrap_or_default(),
+        metadata: metadata(&cfg, &extra)?,
+        other: extra.get("other")?.unwrap_or_default(),
     };
     let (w_enc, b_enc) = (tensors.values("encoder.weight", &[d_sae, d_in])?, tensors.values("encoder.bias", &[d_sae])?);
     let (w_dec, b_dec) = (tensors.values("W_dec", &[d_sae, d_in])?, tensors.values("b_dec", &[d_in])?);
     let mut sae = Sae::new(config, Activation::TopK { k: cfg.size("k")? }, w_enc, b_enc, w_dec, b_dec)?;
     sae.history = history;
     Ok(sae)
+}
+
+/// What is known of the activations. Ours is kept as it was; else all that is known is that the tool reads Hugging Face's modules, whose weights are
+/// as they were trained. The keys of `cfg.json` are kept as `sparsify`, so that those saerun does not know can be written again.
+fn metadata(cfg: &Cfg<'_>, extra: &Cfg<'_>) -> Result<Origin> {
+    if let Some(facts) = extra.get("metadata")? {
+        return Ok(facts);
+    }
+    let mut facts = Origin::new();
+    if extra.value("training").is_none() {
+        facts.insert("model_from_pretrained_kwargs".into(), json!({ "center_writing_weights": false }));
+        facts.insert("sparsify".into(), cfg.all().into());
+    }
+    Ok(facts)
 }
 
 /// The hook that holds a module's output: `layers.3` and `h.3` are blocks.

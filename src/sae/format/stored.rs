@@ -1,5 +1,6 @@
 //! Named tensors in the bytes of a file, decoded to f32 when their shape is known.
 
+use rayon::prelude::*;
 use safetensors::SafeTensors;
 
 use crate::error::{Code, Error, Result};
@@ -77,7 +78,7 @@ impl<'a> Tensors<'a> {
     /// The values of a tensor of this shape, row-major.
     ///
     /// # Errors
-    /// `damaged-file` when it is missing or reaches beyond its numbers, `shape-mismatch`.
+    /// `damaged-file` when it is missing, reaches beyond its numbers or holds one that is not finite; `shape-mismatch`.
     pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let stored = self.stored(name)?;
         if stored.shape != shape {
@@ -85,7 +86,12 @@ impl<'a> Tensors<'a> {
                 .fact("expected", format!("{shape:?}"))
                 .fact("given", format!("{:?}", stored.shape)));
         }
-        stored.values().ok_or_else(|| damaged(self.file, &format!("`{name}` reaches beyond its values")))
+        let values =
+            stored.values().ok_or_else(|| damaged(self.file, &format!("`{name}` reaches beyond its values")))?;
+        match values.iter().position(|x| !x.is_finite()) {
+            None => Ok(values),
+            Some(at) => Err(damaged(self.file, &format!("`{name}` is {} at {:?}", values[at], place(at, shape)))),
+        }
     }
 
     /// As [`Tensors::values`], transposed: of a tensor `[m, n]` the values of `[n, m]`.
@@ -102,14 +108,26 @@ impl<'a> Tensors<'a> {
     }
 }
 
+/// The index of a value of a row-major tensor.
+fn place(mut at: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index: Vec<usize> = shape.iter().rev().map(|n| (at % n, at /= n).0).collect();
+    index.reverse();
+    index
+}
+
 /// The transpose of a row-major `[n, m]` matrix.
 pub(super) fn transpose(values: &[f32], n: usize, m: usize) -> Vec<f32> {
+    // By strips whose lines stay in the first cache, as neighbors of a column lie far apart.
+    const STRIP: usize = 16;
     let mut out = vec![0.0; values.len()];
-    for i in 0..n {
-        for j in 0..m {
-            out[j * n + i] = values[i * m + j];
+    out.par_chunks_mut((STRIP * n).max(1)).enumerate().for_each(|(strip, out)| {
+        let columns = out.len() / n;
+        for (i, row) in values.chunks_exact(m).enumerate() {
+            for (j, x) in row[strip * STRIP..][..columns].iter().enumerate() {
+                out[j * n + i] = *x;
+            }
         }
-    }
+    });
     out
 }
 

@@ -29,7 +29,9 @@ pub(super) fn safetensors(tensors: &[(&str, Vec<usize>, Vec<u8>)]) -> Result<Vec
 
 /// Little-endian numbers.
 pub(super) fn bytes_of(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+    let mut bytes = vec![0u8; 4 * values.len()];
+    bytes.as_chunks_mut::<4>().0.iter_mut().zip(values).for_each(|(bytes, x)| *bytes = x.to_le_bytes());
+    bytes
 }
 
 fn internal(error: &dyn std::fmt::Display) -> Error {
