@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use super::harvest::Harvest;
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::progress::Silent;
 use crate::rng::Rng;
 
@@ -87,7 +88,7 @@ impl Stream {
     }
 
     /// Rows of every section but the last.
-    fn section_rows(&self) -> usize {
+    pub fn section_rows(&self) -> usize {
         let kept = self.harvest.rows_a_context();
         (SECTION / kept).max(1) * kept
     }
@@ -125,6 +126,7 @@ fn read_section(harvest: &Harvest, number: usize, each: usize) -> Result<Vec<u8>
     let contexts = each / harvest.rows_a_context() * header.n_ctx;
     let from = number * contexts;
     let rows = each.min(header.rows - number * each);
+    memory::check_shape("a section of streamed activations", &[rows, header.d_in], "a narrower hook, or a file")?;
     let mut section = vec![0; rows * header.d_in * header.dtype.size()];
     // The first goes under the name of a stored harvest, whose order it shares.
     let order = if number == 0 { "activation order".to_string() } else { format!("activation order {number}") };

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::Rows;
 use super::codes::Codes;
 use super::simd::{add_scaled_lanes, wide};
+use crate::progress::Stop;
 
 /// Tokens that one task decodes.
 const BLOCK: usize = 64;
@@ -14,7 +15,8 @@ const BLOCK: usize = 64;
 /// Costs `active d_in` multiply-adds, and reads as many values of the dictionary.
 pub fn decode(codes: &Codes, w_dec: Rows<'_>, b_dec: &[f32], out: &mut [f32]) {
     let d = w_dec.d;
-    out.par_chunks_mut(BLOCK * d).enumerate().for_each(|(block, out)| {
+    let stop = Stop::here();
+    out.par_chunks_mut(BLOCK * d).enumerate().filter(|_| !stop.requested()).for_each(|(block, out)| {
         for (t, out) in out.chunks_exact_mut(d).enumerate() {
             let (latents, values) = codes.token(block * BLOCK + t);
             decode_token(latents, values, w_dec, b_dec, out);

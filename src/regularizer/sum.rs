@@ -18,6 +18,11 @@ use super::soft_orthogonality::SoftOrthogonality;
 use super::tight_frame_gap::TightFrameGap;
 use super::{Dictionary, NeighborGradient, Options, Penalty};
 use crate::error::Result;
+use crate::progress::Stop;
+
+/// Penalties that hold matrices of d x d.
+const SQUARE: [&str; 5] =
+    ["soft_orthogonality", "double_soft_orthogonality", "frame_potential", "tight_frame_gap", "srip"];
 
 /// A weighted sum of penalties. Cheap to copy.
 #[derive(Clone, Default)]
@@ -87,6 +92,21 @@ impl Regularizer {
         Regularizer::term(1.0, Custom { name, function, source_digest })
     }
 
+    /// Bytes that an evaluation with gradients holds beside the matrices and their gradients, about, for `n` rows of length `d`; those of a custom
+    /// function are not known.
+    pub fn bytes(&self, n: usize, d: usize) -> f64 {
+        let (n, d) = (n as f64, d as f64);
+        let description = self.describe();
+        let terms = description.as_array().map_or(&[] as &[Value], Vec::as_slice);
+        let sides = if terms.iter().any(|term| term["scope"]["matrix"] == "both") { 2.0 } else { 1.0 };
+        // The unit rows and their panels; a gradient by rows for each term.
+        let rows = (16.0 + 4.0 * terms.len() as f64) * n * d;
+        let square =
+            if terms.iter().any(|term| SQUARE.iter().any(|kind| term["kind"] == *kind)) { 40.0 * d * d } else { 0.0 };
+        let partners = terms.iter().filter_map(|term| term["k"].as_f64()).sum::<f64>();
+        if terms.is_empty() { 0.0 } else { sides * (rows + square + 24.0 * n * partners.min(n)) }
+    }
+
     /// Whether this is the baseline: no terms at all.
     pub fn is_none(&self) -> bool {
         self.terms.is_empty()
@@ -120,12 +140,13 @@ impl Regularizer {
     /// The penalty. Terms with the same matrix, rows and sign share one nearest-neighbor pass.
     ///
     /// # Errors
-    /// `shape-mismatch` when the matrices or flags do not fit; what a custom function raises.
+    /// `shape-mismatch` when the matrices or flags do not fit; what a custom function raises; `interrupted`.
     pub fn value(&self, dictionary: &Dictionary) -> Result<f64> {
         let scene = Scene::new(dictionary)?;
         let mut total = 0.0;
         for (weight, term) in &self.terms {
             total += weight * term.evaluate(&scene, *weight, None)?;
+            Stop::here().check()?;
         }
         Ok(total)
     }
@@ -133,13 +154,14 @@ impl Regularizer {
     /// Adds the penalty's derivative by the raw rows to the two gradients (`[d_sae, d_in]` each) and returns the penalty.
     ///
     /// # Errors
-    /// `shape-mismatch` when shapes do not fit; what a custom function raises, or that it has no gradient.
+    /// `shape-mismatch` when shapes do not fit; what a custom function raises, or that it has no gradient; `interrupted`.
     pub fn add_gradient(&self, dictionary: &Dictionary, grad_dec: &mut [f32], grad_enc: &mut [f32]) -> Result<f64> {
         let scene = Scene::new(dictionary)?;
         let mut gradient = Gradient::new(dictionary, grad_dec, grad_enc)?;
         let mut total = 0.0;
         for (weight, term) in &self.terms {
             total += weight * term.evaluate(&scene, *weight, Some(&mut gradient))?;
+            Stop::here().check()?;
         }
         gradient.finish(&scene);
         Ok(total)

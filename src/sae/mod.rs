@@ -4,13 +4,18 @@
 
 pub mod activation;
 pub mod architecture;
+mod calibrate;
 pub mod checkpoint;
+mod cost;
 pub mod engine;
 pub mod evaluate;
+mod finish;
 pub mod format;
 pub mod init;
 pub mod on_device;
 pub mod options;
+mod order;
+pub mod outcome;
 mod pass;
 mod penalty;
 mod resample;
