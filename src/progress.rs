@@ -1,5 +1,7 @@
 //! What long work tells its caller, and how the caller stops it. The core prints nothing: it calls a [`Monitor`].
 
+use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,6 +23,83 @@ pub trait Monitor: Sync {
     /// An [`Code::Interrupted`] error when the work should stop.
     fn check(&self) -> Result<()> {
         if self.stopped() { Err(Error::new(Code::Interrupted, "interrupted")) } else { Ok(()) }
+    }
+}
+
+thread_local! {
+    static STOP: RefCell<Stop> = const { RefCell::new(Stop(None)) };
+}
+
+/// Whether the work of this thread should stop, for kernels: a kernel asks [`Stop::here`] once, on the thread that calls it, and its tasks ask
+/// the value. A kernel that was told to stop returns soon, with numbers that mean nothing: its caller asks [`Stop::check`] before it uses them.
+#[derive(Clone, Default)]
+pub struct Stop(Option<Arc<Shared>>);
+
+struct Shared {
+    stop: Arc<AtomicBool>,
+    overdue: Overdue,
+    /// Whether anybody was told to stop.
+    told: AtomicBool,
+}
+
+/// Whether a stop was asked for so long ago that even work which is broken by it should end.
+pub type Overdue = Arc<dyn Fn() -> bool + Send + Sync>;
+
+impl Stop {
+    /// What stops the work of this thread; nothing where nobody has called [`Stop::watch`].
+    pub fn here() -> Stop {
+        STOP.with_borrow(Stop::clone)
+    }
+
+    /// From here on, and while the returned value lives, `stop` stops the work of this thread; `overdue` is asked once it is set.
+    pub fn watch(stop: Arc<AtomicBool>, overdue: Overdue) -> Watch {
+        let new = Stop(Some(Arc::new(Shared { stop, overdue, told: AtomicBool::new(false) })));
+        Watch { before: STOP.replace(new), thread: PhantomData }
+    }
+
+    /// Whether the work should stop.
+    pub fn requested(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.tell(shared.stop.load(Ordering::Relaxed)))
+    }
+
+    /// Whether the work should have stopped for a while: for work that leaves something broken when it is cut short.
+    pub fn overdue(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.tell(shared.stop.load(Ordering::Relaxed) && (shared.overdue)()))
+    }
+
+    /// Whether any kernel was told to stop, so that what this thread holds may mean nothing.
+    pub fn told(&self) -> bool {
+        self.0.as_ref().is_some_and(|shared| shared.told.load(Ordering::Relaxed))
+    }
+
+    /// An [`Code::Interrupted`] error when the work should stop.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn check(&self) -> Result<()> {
+        if self.requested() { Err(Error::new(Code::Interrupted, "interrupted")) } else { Ok(()) }
+    }
+}
+
+impl Shared {
+    fn tell(&self, stop: bool) -> bool {
+        if stop {
+            self.told.store(true, Ordering::Relaxed);
+        }
+        stop
+    }
+}
+
+/// Ends what [`Stop::watch`] began.
+pub struct Watch {
+    before: Stop,
+    /// It belongs to one thread.
+    thread: PhantomData<*const ()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        STOP.replace(std::mem::take(&mut self.before));
     }
 }
 
@@ -70,19 +149,19 @@ impl Checkpoint for NoCheckpoint {
 }
 
 /// What stops the whole process: Ctrl-C, a termination signal, `--timeout`. None in a library.
-static STOP: RwLock<Option<Arc<AtomicBool>>> = RwLock::new(None);
+static PROCESS: RwLock<Option<Arc<AtomicBool>>> = RwLock::new(None);
 
 /// How often [`abandonable`] looks for a stop.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// From here on, work that has no [`Monitor`] at hand (readers, the tokenizer) stops when this flag is set.
 pub fn stop_by(flag: &Arc<AtomicBool>) {
-    *STOP.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(flag));
+    *PROCESS.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(flag));
 }
 
 /// Whether the process is asked to stop.
 pub fn stopping() -> bool {
-    STOP.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    PROCESS.read().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
 /// An [`Code::Interrupted`] error when the process is asked to stop.
@@ -90,7 +169,7 @@ pub fn stopping() -> bool {
 /// # Errors
 /// `interrupted`.
 pub fn check_stop() -> Result<()> {
-    if stopping() { Err(Error::new(Code::Interrupted, "interrupted")) } else { Ok(()) }
+    if stopping() { Err(Error::new(Code::Interrupted, "interrupted")) } else { Stop::here().check() }
 }
 
 /// Runs work of a library that never looks for a stop. It runs on a thread of its own; when the process is asked to stop, the

@@ -6,6 +6,12 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
+use rayon::prelude::*;
+
+use crate::progress::Stop;
+
+/// 32-bit words of the stream that [`Rng::normal`] takes.
+const WORDS_A_NORMAL: u128 = 4;
 
 /// A stream of random numbers, named by (seed, purpose).
 #[derive(Debug, Clone)]
@@ -83,17 +89,25 @@ impl Rng {
         order
     }
 
-    /// `n` rows of length `d`, uniform on the unit sphere.
+    /// `n` rows of length `d`, uniform on the unit sphere. Each row has its own part of the stream, so threads change no bit.
     pub fn directions(&mut self, n: usize, d: usize) -> Vec<f32> {
+        const ROWS: usize = 64;
         let mut rows = vec![0.0; n * d];
-        let mut row = vec![0.0f64; d];
-        for out in rows.chunks_exact_mut(d.max(1)) {
-            row.iter_mut().for_each(|x| *x = self.normal());
-            let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-            for (o, x) in out.iter_mut().zip(&row) {
-                *o = (x / norm) as f32;
+        let (begin, stop) = (self.position(), Stop::here());
+        let words = |rows: usize| (rows * d) as u128 * WORDS_A_NORMAL;
+        rows.par_chunks_mut((ROWS * d).max(1)).enumerate().filter(|_| !stop.requested()).for_each(|(part, rows)| {
+            let mut rng = self.clone();
+            rng.seek(begin + words(part * ROWS));
+            let mut row = vec![0.0f64; d];
+            for out in rows.chunks_exact_mut(d.max(1)) {
+                row.iter_mut().for_each(|x| *x = rng.normal());
+                let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+                for (o, x) in out.iter_mut().zip(&row) {
+                    *o = (x / norm) as f32;
+                }
             }
-        }
+        });
+        self.seek(begin + words(n));
         rows
     }
 }

@@ -5,6 +5,7 @@ mod harvest;
 pub mod origin;
 mod stream;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -12,8 +13,9 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use crate::error::{Code, Error, Result};
+use crate::memory;
+use crate::progress::Stop;
 use crate::rng::Rng;
-use crate::{memory, progress};
 
 use file::Mapped;
 pub use file::{Dtype, Header};
@@ -21,6 +23,9 @@ pub use harvest::{Excluded, Harvest, HarvestOptions, Store};
 pub use origin::Origin;
 pub use stream::SECTION;
 use stream::Stream;
+
+/// Samples of up to so many rows are the beginning of a permutation of all.
+const PERMUTED: usize = 1 << 25;
 
 /// Rows `[len, d_in]` in shuffled order. Cheap to copy.
 #[derive(Clone)]
@@ -246,12 +251,58 @@ impl Activations {
                 .fact("asked for", n));
         }
         memory::check_shape("the sample", &[n, self.d_in()], "try a smaller sample")?;
-        let order = Rng::new(seed, "activation sample").permutation(self.len());
         let mut out = vec![0.0; n * self.d_in()];
-        for (row, &at) in out.chunks_exact_mut(self.d_in()).zip(&order) {
-            self.read(at as usize, row)?;
-        }
+        self.gather(&self.places(n, seed)?, &mut out)?;
         Ok(out)
+    }
+
+    /// The places of `n` different rows drawn by `seed`; of streamed rows, in the first section.
+    ///
+    /// # Errors
+    /// `too-large`; `interrupted`.
+    pub fn places(&self, n: usize, seed: u64) -> Result<Vec<usize>> {
+        let among = self.section_rows().map_or(self.len(), |(rows, _)| rows.min(self.len()));
+        let mut rng = Rng::new(seed, "activation sample");
+        if among <= PERMUTED {
+            memory::check_shape("the order of a sample", &[among], "keep fewer tokens")?;
+            return Ok(rng.permutation(among).into_iter().take(n).map(|at| at as usize).collect());
+        }
+        // A permutation of which only the places that moved are kept.
+        memory::check_shape("the order of a sample", &[n, 16], "try a smaller sample")?;
+        let mut moved = BTreeMap::new();
+        let stop = Stop::here();
+        let mut places = Vec::with_capacity(n.min(among));
+        for at in 0..n.min(among) {
+            if at % (1 << 16) == 0 {
+                stop.check()?;
+            }
+            let from = at + rng.below(among - at);
+            let here = moved.get(&at).copied().unwrap_or(at);
+            places.push(moved.insert(from, here).unwrap_or(from));
+        }
+        Ok(places)
+    }
+
+    /// Reads rows by their places into `out`, one after the other.
+    ///
+    /// # Errors
+    /// As [`Activations::read`]; `interrupted`.
+    pub fn gather(&self, places: &[usize], out: &mut [f32]) -> Result<()> {
+        let (d, stop) = (self.d_in(), Stop::here());
+        let one = |(row, at): (&mut [f32], &usize)| stop.check().and_then(|()| self.read(*at, row));
+        match &self.0.data {
+            // A section is read whole, so rows come in the order of the sections.
+            Data::Stream(_) => out.chunks_exact_mut(d).zip(places).try_for_each(one),
+            _ => out.par_chunks_exact_mut(d).zip(places).with_min_len(16).try_for_each(one),
+        }
+    }
+
+    /// Rows of the first section, where rows are streamed section by section, and whether each section but the last has as many.
+    pub fn section_rows(&self) -> Option<(usize, bool)> {
+        match &self.0.data {
+            Data::Stream(stream) => Some(stream.section_rows()),
+            _ => None,
+        }
     }
 
     /// The mean row, summed in f64.
@@ -272,8 +323,9 @@ impl Activations {
     fn for_each_block(&self, mut f: impl FnMut(&[f32])) -> Result<()> {
         const BLOCK: usize = 4096;
         let mut block = vec![0.0; BLOCK.min(self.len()) * self.d_in()];
+        let stop = Stop::here();
         for from in (0..self.len()).step_by(BLOCK) {
-            progress::check_stop()?;
+            stop.check()?;
             let rows = BLOCK.min(self.len() - from);
             self.read(from, &mut block[..rows * self.d_in()])?;
             f(&block[..rows * self.d_in()]);

@@ -91,6 +91,11 @@ impl Stream {
         Ok(out)
     }
 
+    /// Rows of every section but the last, and whether all of these have as many: not where tokens are left out.
+    pub fn section_rows(&self) -> (usize, bool) {
+        (self.harvest.rows_before(self.section_contexts()), self.harvest.excluded.is_empty())
+    }
+
     /// Contexts of every section but the last.
     fn section_contexts(&self) -> usize {
         (SECTION / self.harvest.rows_a_context()).max(1)

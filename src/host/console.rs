@@ -3,14 +3,14 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::host::events::{Event, Place, Stamped};
 use crate::host::output;
-use crate::progress::Monitor;
+use crate::progress::{Monitor, Stop, Watch};
 
 /// Where there is no terminal, progress is a line this often: a log file can bear that.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -25,6 +25,9 @@ pub struct Voice {
     /// Events on stdout, one JSON object a line; prints go to stderr.
     pub json: bool,
 }
+
+/// How long work that should not be cut in two goes on after a stop was asked for.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// The terminal of one run, and what happened in it.
 pub struct Console {
@@ -72,6 +75,13 @@ impl Console {
     pub fn pause(&self, time: Duration) -> crate::error::Result<()> {
         std::thread::sleep(time);
         self.check()
+    }
+
+    /// Lets kernels on this thread see the stop, while the returned value lives.
+    pub fn watch(&self) -> Watch {
+        let seen = OnceLock::new();
+        let overdue = move || seen.get_or_init(Instant::now).elapsed() > PATIENCE;
+        Stop::watch(Arc::clone(&self.stop), Arc::new(overdue))
     }
 
     /// Says where the script is: the call that made what happens next.

@@ -6,6 +6,7 @@ use rhai::{Dynamic, EvalAltResult, INT, NativeCallContext, Position};
 
 use crate::error::{Code, Error, Result};
 use crate::host::session::session;
+use crate::progress::Stop;
 
 /// What a fallible binding returns.
 pub type Raised<T> = std::result::Result<T, Box<EvalAltResult>>;
@@ -22,7 +23,12 @@ pub trait At<T> {
 
 impl<T> At<T> for Result<T> {
     fn at(self, ctx: &NativeCallContext) -> Raised<T> {
-        self.map_err(|error| raise(in_project(error, session(ctx).root()), ctx.call_position()))
+        // What a kernel that was stopped has left is not to be used.
+        let whole =
+            self.and_then(
+                |value| if Stop::here().told() { session(ctx).monitor().check().map(|()| value) } else { Ok(value) },
+            );
+        whole.map_err(|error| raise(in_project(error, session(ctx).root()), ctx.call_position()))
     }
 }
 

@@ -126,7 +126,10 @@ pub fn on_big_stack<T: Send>(
     session: &Session,
     work: impl FnOnce() -> Result<T, Box<Report>> + Send,
 ) -> Result<T, Box<Report>> {
-    let guarded = || guarded(work).unwrap_or_else(|bug| Err(Box::new(session.report_bug(bug))));
+    let guarded = || {
+        let _watch = session.console().watch();
+        guarded(work).unwrap_or_else(|bug| Err(Box::new(session.report_bug(bug))))
+    };
     let outcome = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("script".to_string()).stack_size(STACK);
         match thread.spawn_scoped(scope, guarded) {

@@ -17,7 +17,7 @@ use crate::host::console::{Console, Voice, locked};
 use crate::host::events::{Event, Place};
 use crate::host::inputs::Inputs;
 use crate::host::saving::Keeping;
-use crate::progress::{Checkpoint, Monitor};
+use crate::progress::{Checkpoint, Monitor, Stop};
 use crate::report::number::duration;
 use crate::store;
 
@@ -220,7 +220,11 @@ impl Session {
         self.console.check()?;
         let mut checkpoint = self.cache.checkpoint(&key);
         let outer = locked(&self.computing).replace((key.clone(), start));
-        let entry = self.cache.put(&key, &mut |folder| compute(folder, &mut checkpoint));
+        let entry = self.cache.put(&key, &mut |folder| {
+            compute(folder, &mut checkpoint)?;
+            // What a kernel that was stopped has left is not to be remembered.
+            if Stop::here().told() { self.console.check() } else { Ok(()) }
+        });
         *locked(&self.computing) = outer;
         self.console.clear();
         let entry = entry?;

@@ -24,6 +24,7 @@ use super::dense::dense_gradients;
 use super::gated::gated_gradient;
 use super::jump::jump_gradient;
 use super::simd::{add_scaled, add_scaled_lanes, dot_lanes, wide};
+use crate::progress::Stop;
 
 /// Latents that one task owns.
 pub const LATENT_CHUNK: usize = 128;
@@ -141,14 +142,18 @@ pub(super) struct Sums {
 /// Gives every latent its gradient, run after run, and returns `sum_i (gradient of w_enc_i · x) w_enc_i`: what the encoder's input takes
 /// from `d b_dec`.
 ///
-/// Sparse: `3 active d_in` multiply-adds. Dense: four products.
+/// Sparse: `3 active d_in` multiply-adds. Dense: four products. A stop that is [`Stop::overdue`] leaves runs out.
 pub fn backward<L: Latents>(runs: impl IndexedParallelIterator<Item = L>, batch: &Batch<'_>) -> Vec<f64> {
     let d = batch.x.d;
+    let stop = Stop::here();
     let parts: Vec<Vec<f32>> = runs
         .enumerate()
         .map(|(run, mut latents)| {
             let first = run * LATENT_CHUNK;
             let mut input = vec![0.0f32; d];
+            if stop.overdue() {
+                return input;
+            }
             match batch.streams {
                 [Stream { codes: None, g, rule }] => {
                     dense_run(&mut latents, first, (g, rule.sparsity()), batch, &mut input);

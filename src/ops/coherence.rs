@@ -7,13 +7,18 @@ use rayon::prelude::*;
 use super::gram::{tile_product, upper_tiles, with_tile};
 use super::simd::wide;
 use super::unit::{TILE, UnitRows};
+use crate::progress::Stop;
 
 /// The kept rows (i, j), i < j, of the largest |w_i . w_j|; of equal ones the first. `None` for fewer than two rows. The choice is
 /// made from f32 cosines.
 pub fn most_coherent(unit: &UnitRows) -> Option<(usize, usize)> {
+    let stop = Stop::here();
     let tiles: Vec<(f64, usize, usize)> = upper_tiles(unit.tiles())
         .into_par_iter()
         .map(|(a, b)| {
+            if stop.requested() {
+                return (-1.0, 0, 0);
+            }
             with_tile(|cos| {
                 tile_product(unit, a, b, cos);
                 let mut best = (-1.0, 0, 0);

@@ -9,6 +9,7 @@ use super::codes::Codes;
 use super::dense::{LATENT_TILE, with_tile};
 use super::matmul::{Threads, View, matmul};
 use super::simd::{add_scaled_lanes, wide};
+use crate::progress::Stop;
 
 /// Tokens that one task decodes.
 const BLOCK: usize = 64;
@@ -23,7 +24,8 @@ pub fn decode(codes: &Codes, w_dec: Rows<'_>, b_dec: &[f32], out: &mut [f32]) {
 /// [`decode`] of some tokens.
 pub fn decode_tokens(codes: &Codes, tokens: Range<usize>, w_dec: Rows<'_>, b_dec: &[f32], out: &mut [f32]) {
     let d = w_dec.d;
-    out.par_chunks_mut(BLOCK * d).enumerate().for_each(|(block, out)| {
+    let stop = Stop::here();
+    out.par_chunks_mut(BLOCK * d).enumerate().filter(|_| !stop.requested()).for_each(|(block, out)| {
         for (t, out) in out.chunks_exact_mut(d).enumerate() {
             let (latents, values) = codes.token(tokens.start + block * BLOCK + t);
             decode_token(latents, values, w_dec, b_dec, out);

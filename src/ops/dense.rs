@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::Rows;
 use super::backward::{LATENT_CHUNK, Lent, Sums};
 use super::matmul::{Threads, View, matmul};
+use crate::progress::Stop;
 
 /// Tokens in a tile of the dense way's products.
 pub const TOKEN_TILE: usize = 1024;
@@ -125,6 +126,7 @@ pub fn dense_forward(
     out: &mut Padded,
 ) -> Counts {
     let (d, d_sae) = (x.d, w_enc.n);
+    let stop = Stop::here();
     let parts: Vec<Counts> = out
         .data
         .par_chunks_mut((TOKEN_TILE * d).max(1))
@@ -135,7 +137,7 @@ pub fn dense_forward(
             for (token, row) in out.chunks_exact_mut(d).enumerate() {
                 if token < real { row.copy_from_slice(b_dec) } else { row.fill(0.0) }
             }
-            for first in (0..d_sae).step_by(LATENT_TILE) {
+            for first in (0..d_sae).step_by(LATENT_TILE).take_while(|_| !stop.requested()) {
                 let width = LATENT_TILE.min(d_sae - first);
                 let range = first * d..(first + width) * d;
                 with_tile(TOKEN_TILE * width, |tile| {

@@ -1,5 +1,7 @@
 //! One eigenvector of a symmetric matrix whose eigenvalue is known.
 
+use crate::progress::Stop;
+
 /// A unit vector v with A v = value v, up to rounding, for a symmetric `[n, n]` matrix A and one of its eigenvalues: inverse iteration from
 /// the vector of ones (Wilkinson 1965). Where the eigenvalue is a multiple one, some vector of its space, always the same. O(n^3 / 3).
 pub fn eigenvector(matrix: &[f64], n: usize, value: f64) -> Vec<f64> {
@@ -27,7 +29,8 @@ pub fn eigenvector(matrix: &[f64], n: usize, value: f64) -> Vec<f64> {
 /// Replaces A by its triangular factors with partial pivoting; returns which row came to which place.
 fn factor(a: &mut [f64], n: usize, least: f64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
-    for k in 0..n {
+    let stop = Stop::here();
+    for k in (0..n).take_while(|_| !stop.requested()) {
         let pivot = (k..n).fold(k, |best, i| if a[i * n + k].abs() > a[best * n + k].abs() { i } else { best });
         if pivot != k {
             order.swap(k, pivot);

@@ -19,6 +19,7 @@ use super::kernel::kernel;
 use super::panels::Panels;
 use super::screen::{Marks, Pair, Screen, rounding, screen};
 use super::simd::wide;
+use crate::progress::Stop;
 
 /// Tokens that one task encodes: at 512 values a token, they stay in the second cache. A multiple of every kernel's rows.
 const TOKENS: usize = 192;
@@ -79,6 +80,7 @@ struct Job<'a> {
     floors: Vec<f32>,
     /// Tasks beside each other.
     columns: usize,
+    stop: Stop,
 }
 
 /// Tasks below each other that look together: rows of latents that are computed again are then near, and tokens stay in the second cache.
@@ -100,7 +102,14 @@ impl<'a> Job<'a> {
         );
         bias.resize(d_sae.next_multiple_of(LATENTS), f32::NEG_INFINITY);
         floors.resize(bias.len(), 0.0);
-        Job { x: Rows { data: x.rows(), n: x.n, d: x.d }, w_enc, bias, floors, columns: d_sae.div_ceil(LATENTS) }
+        Job {
+            x: Rows { data: x.rows(), n: x.n, d: x.d },
+            w_enc,
+            bias,
+            floors,
+            columns: d_sae.div_ceil(LATENTS),
+            stop: Stop::here(),
+        }
     }
 
     fn tasks(&self) -> usize {
@@ -156,6 +165,9 @@ impl<'a> Job<'a> {
         let rows = tokens.start / screen.rows..tokens.end.div_ceil(screen.rows);
         let any = vec![f32::INFINITY; screen.rows];
         let (mut hits, mut found, mut seen, mut looked) = (Vec::new(), Vec::new(), 0, 0);
+        if self.stop.requested() {
+            return blocks.map(|_| None).collect();
+        }
         for panel in Self::panels(column, LATENTS, screen.columns, pair.right.len()) {
             let marks = Marks { rows: &any, columns: &marks[panel * screen.columns..(panel + 1) * screen.columns] };
             screen.tiles(pair, rows.clone(), panel..panel + 1, |row, column, tile| {
@@ -227,6 +239,9 @@ impl<'a> Job<'a> {
         let (kernel, (first, real)) = (kernel(), self.tokens(task));
         let rows = Self::panels(task / self.columns, TOKENS, kernel.rows, tokens.len());
         let mut found = Vec::new();
+        if self.stop.requested() {
+            return Some(by_token(&found, real));
+        }
         for panel in Self::panels(task % self.columns, LATENTS, kernel.columns, latents.len()) {
             kernel.tiles((tokens, rows.clone()), (latents, panel..panel + 1), |row, column, tile| {
                 let columns = column..column + kernel.columns;

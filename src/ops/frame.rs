@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::unit::{TILE, UnitRows};
+use crate::progress::Stop;
 
 /// Columns of S that one task computes.
 const BLOCK: usize = 128;
@@ -38,11 +39,12 @@ pub fn frame_of(unit: &UnitRows, length: Length) -> Vec<f64> {
     let d = unit.raw.d;
     let mut s = vec![0.0; d * d];
     let mut rows = vec![0.0f64; TILE * d];
+    let stop = Stop::here();
     for from in (0..unit.len()).step_by(TILE) {
         length.rows(unit, from, &mut rows);
         let rows = &rows;
         // S is symmetric, so block b of its rows is block b of its columns.
-        s.par_chunks_mut(BLOCK * d).enumerate().for_each(|(b, out)| {
+        s.par_chunks_mut(BLOCK * d).enumerate().filter(|_| !stop.requested()).for_each(|(b, out)| {
             let height = out.len() / d;
             // SAFETY: `out` is height x d, row-major; the left factor reads columns b*BLOCK.. of `rows` (TILE x d)
             // transposed, the right factor is `rows` itself.
@@ -57,7 +59,8 @@ pub fn times(unit: &UnitRows, length: Length, matrix: &[f64]) -> Vec<f32> {
     let d = unit.raw.d;
     assert_eq!(matrix.len(), d * d, "a square matrix as wide as a row is long");
     let mut all = vec![0.0f32; unit.len() * d];
-    all.par_chunks_mut(TILE * d.max(1)).enumerate().for_each(|(b, out)| {
+    let stop = Stop::here();
+    all.par_chunks_mut(TILE * d.max(1)).enumerate().filter(|_| !stop.requested()).for_each(|(b, out)| {
         let (mut rows, mut result) = (vec![0.0f64; TILE * d], vec![0.0f64; TILE * d]);
         length.rows(unit, b * TILE, &mut rows);
         // SAFETY: all three are row-major and full: `result` and `rows` TILE x d, `matrix` d x d.
@@ -137,7 +140,8 @@ fn tridiagonal(matrix: &[f64], n: usize) -> (Vec<f64>, Vec<f64>) {
     let mut a = matrix.to_vec();
     let (mut diagonal, mut off) = (vec![0.0; n], vec![0.0; n]);
     // Row i, places 0..i, is reduced to its last place; what remains is the leading i x i matrix.
-    for i in (0..n).rev() {
+    let stop = Stop::here();
+    for i in (0..n).rev().take_while(|_| !stop.requested()) {
         let (rest, last) = a.split_at_mut(i * n);
         diagonal[i] = last[i];
         let v = &mut last[..i];
@@ -181,7 +185,8 @@ fn implicit_ql(d: &mut [f64], e: &mut [f64]) {
     e.rotate_left(n.min(1));
     let norm = d.iter().chain(e.iter()).fold(0.0f64, |m, x| m.max(x.abs()));
     let negligible = |e: f64, a: f64, b: f64| e.abs() <= f64::EPSILON * (a.abs() + b.abs()).max(f64::EPSILON * norm);
-    for l in 0..n {
+    let stop = Stop::here();
+    for l in (0..n).take_while(|_| !stop.requested()) {
         // Convergence is cubic; the limit only guards against values that are not finite.
         for _ in 0..60 {
             let m = (l..n - 1).find(|&m| negligible(e[m], d[m], d[m + 1])).unwrap_or(n - 1);

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::matmul::{Threads, View, matmul};
 use super::simd::{add_scaled, wide};
 use super::unit::{TILE, UnitRows};
+use crate::progress::Stop;
 
 thread_local! {
     static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
@@ -57,10 +58,11 @@ pub(super) fn visit_rows<S: Send>(
     visit: impl Fn(&mut S, usize, usize, &mut [f32]) + Sync,
     leave: impl Fn(&mut S, usize, &[f32]) + Sync,
 ) -> Vec<S> {
+    let stop = Stop::here();
     let work = |b: usize| {
         let mut state = start(b);
         with_tile(|cos| {
-            for j in 0..unit.tiles() {
+            for j in (0..unit.tiles()).take_while(|_| !stop.requested()) {
                 tile_product(unit, b, j, cos);
                 for r in 0..unit.tile_len(b) {
                     let line = &mut cos[r * TILE..r * TILE + unit.tile_len(j)];

@@ -21,6 +21,7 @@ use super::screened::screened;
 use super::simd::wide;
 use super::unit::UnitRows;
 use super::{Rows, Sign};
+use crate::progress::Stop;
 
 /// A row's nearest neighbor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,6 +65,9 @@ pub fn nearest_by(screen: Option<&Screen>, unit: &UnitRows, sign: Sign) -> Vec<N
         return Vec::new();
     }
     let best = best::<1>(screen, unit, sign);
+    if Stop::here().requested() {
+        return vec![Nearest { index: 0, cos: 0.0 }; unit.len()];
+    }
     let index = |i: usize| best[i / BLOCK].found[i % BLOCK][0].1 as usize;
     (0..unit.len()).into_par_iter().map(|i| Nearest { index: index(i), cos: unit.cos(i, index(i)) }).collect()
 }
@@ -82,9 +86,13 @@ pub fn nearest_two(unit: &UnitRows, sign: Sign) -> Vec<NearestTwo> {
         return Vec::new();
     }
     let best = best::<CANDIDATES>(screen(), unit, sign);
+    let stop = Stop::here();
     (0..unit.len())
         .into_par_iter()
         .map(|i| {
+            if stop.requested() {
+                return NearestTwo { first: Nearest { index: i, cos: 0.0 }, second: None };
+            }
             let found = &best[i / BLOCK].found[i % BLOCK];
             if unit.len() - 1 > CANDIDATES && found[CANDIDATES - 1].0 >= found[1].0 - F32_TIE {
                 settle(unit, sign, i, 0..unit.len())
@@ -175,7 +183,8 @@ fn scan<const K: usize>(unit: &UnitRows, sign: Sign) -> Vec<Best<K>> {
     // Above minus infinity, which stands for a pair that does not count.
     let best: Vec<Mutex<Best<K>>> = (0..blocks).map(|_| Mutex::new(Best::new(vec![f32::MIN; BLOCK]))).collect();
     let lock = |b: usize| best[b].lock().unwrap_or_else(PoisonError::into_inner);
-    upper_tiles(blocks).into_par_iter().for_each(|(i, j)| {
+    let stop = Stop::here();
+    upper_tiles(blocks).into_par_iter().filter(|_| !stop.requested()).for_each(|(i, j)| {
         // A task finds beside the marks of its beginning, and hands over at its end: no lock is held while it computes.
         let mut of_rows = Best::<K>::new(lock(i).least.clone());
         let mut of_columns = Best::<K>::new(lock(j).least.clone());

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::Rows;
 use super::codes::Codes;
 use super::simd::{add_scaled, dot};
+use crate::progress::Stop;
 
 /// Tokens that one task decodes.
 const BLOCK: usize = 64;
@@ -32,11 +33,15 @@ pub fn nested(
     for stream in streams {
         stream.chunks_mut(BLOCK * d).zip(&mut cut).for_each(|(part, cut)| cut.push(part));
     }
+    let stop = Stop::here();
     let errors: Vec<Vec<f64>> = cut
         .into_par_iter()
         .enumerate()
         .map(|(block, mut streams)| {
             let mut errors = vec![0.0; widths.len()];
+            if stop.requested() {
+                return errors;
+            }
             let mut sum = vec![0.0f32; d];
             for within in 0..BLOCK.min(codes.tokens() - block * BLOCK) {
                 let t = block * BLOCK + within;

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::gram::{tile_product, upper_tiles, weighted_sums, with_tile};
 use super::unit::{TILE, UnitRows};
+use crate::progress::Stop;
 
 /// What [`pairs`] finds over the ordered pairs of different rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,9 +22,13 @@ pub fn pairs(unit: &UnitRows) -> Option<Pairs> {
     if unit.len() < 2 {
         return None;
     }
+    let stop = Stop::here();
     let tiles: Vec<(f64, (f32, usize, usize))> = upper_tiles(unit.tiles())
         .into_par_iter()
         .map(|(i, j)| {
+            if stop.requested() {
+                return (0.0, (f32::INFINITY, 0, 1));
+            }
             with_tile(|cos| {
                 tile_product(unit, i, j, cos);
                 if i == j {

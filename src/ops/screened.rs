@@ -16,6 +16,7 @@ use super::nearest::{BLOCK, Best};
 use super::screen::{Marks, Pair, Screen, rounding};
 use super::unit::UnitRows;
 use super::{Rows, Sign};
+use crate::progress::Stop;
 
 /// Pairs that a row keeps at most: beyond these it is full of ties, and the f32 pass is faster.
 const CROWD: usize = 512;
@@ -87,8 +88,9 @@ pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: S
     let found: Vec<Mutex<Near<K>>> = (0..blocks).map(|_| Mutex::new(none())).collect();
     let lock = |b: usize| found[b].lock().unwrap_or_else(PoisonError::into_inner);
     let crowded = AtomicBool::new(false);
+    let stop = Stop::here();
     upper_tiles(blocks).into_par_iter().for_each(|(i, j)| {
-        if crowded.load(Ordering::Relaxed) {
+        if crowded.load(Ordering::Relaxed) || stop.requested() {
             return;
         }
         // Two statements: both may be the same block's, and a lock lasts to the end of its statement.
@@ -133,7 +135,7 @@ pub(super) fn screened<const K: usize>(screen: &Screen, unit: &UnitRows, sign: S
             }
         }
     });
-    if crowded.into_inner() {
+    if crowded.into_inner() || stop.requested() {
         return None;
     }
     let found = found.into_par_iter().enumerate();

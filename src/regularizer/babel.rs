@@ -49,6 +49,10 @@ impl Penalty for Babel {
         json!({ "kind": ENTRY.name, "scope": self.0.cosines(), "k": self.0.k })
     }
 
+    fn bytes(&self, n: f64, d: f64) -> f64 {
+        8.0 * n * d + 48.0 * n * (self.0.k.get() as f64).min(n)
+    }
+
     fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {
         let BabelOptions { k, sign, matrix, rows, .. } = self.0;
         let mut value = 0.0;

@@ -37,6 +37,10 @@ impl Penalty for DoubleSoftOrthogonality {
         json!({ "kind": ENTRY.name, "scope": self.0 })
     }
 
+    fn bytes(&self, n: f64, d: f64) -> f64 {
+        8.0 * n * d + 80.0 * d * d
+    }
+
     fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {
         let mut value = 0.0;
         for (side, view) in scene.views(self.0.matrix, self.0.rows) {

@@ -69,6 +69,11 @@ trait Penalty: Send + Sync {
     /// What the penalty is, for cache keys and the run lock.
     fn describe(&self) -> Value;
 
+    /// Bytes that an evaluation holds, about, for `n` rows of length `d`: by default a gradient by rows of both matrices.
+    fn bytes(&self, n: f64, d: f64) -> f64 {
+        8.0 * n * d
+    }
+
     /// The penalty; where a gradient is asked for, adds `weight` times the penalty's to it.
     fn evaluate(&self, scene: &Scene, weight: f64, gradient: Option<&mut Gradient>) -> Result<f64>;
 }

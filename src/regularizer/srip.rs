@@ -23,6 +23,7 @@ use crate::ops::Sign;
 use crate::ops::eigenvector::eigenvector;
 use crate::ops::frame::{Length, eigenvalues};
 use crate::options::Described;
+use crate::progress::Stop;
 use crate::rng::Rng;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -76,6 +77,10 @@ impl Penalty for Srip {
         json!({ "kind": ENTRY.name, "scope": scope, "power": power, "seed": power.map(|_| seed), "target": target })
     }
 
+    fn bytes(&self, n: f64, d: f64) -> f64 {
+        8.0 * n * d + 80.0 * d * d
+    }
+
     fn evaluate(&self, scene: &Scene, weight: f64, mut gradient: Option<&mut Gradient>) -> Result<f64> {
         let SripOptions { power, seed, target, matrix, rows, .. } = self.0;
         let mut value = 0.0;
@@ -116,7 +121,8 @@ fn by_power(view: &View, shift: f64, steps: usize, seed: u64) -> (f64, Vec<f64>,
     let mut rng = Rng::new(seed, "reg::srip");
     let mut v: Vec<f64> = (0..view.unit.raw.d).map(|_| rng.uniform()).collect();
     normalize(&mut v);
-    for _ in 0..steps {
+    let stop = Stop::here();
+    for _ in (0..steps).take_while(|_| !stop.requested()) {
         v = times(view, shift, &v);
         normalize(&mut v);
     }
@@ -143,11 +149,12 @@ fn times(view: &View, shift: f64, v: &[f64]) -> Vec<f64> {
     const BLOCK: usize = 512;
     let unit = &view.unit;
     let starts: Vec<usize> = (0..unit.len()).step_by(BLOCK).collect();
+    let stop = Stop::here();
     let parts: Vec<Vec<f64>> = starts
         .into_par_iter()
         .map(|from| {
             let mut part = vec![0.0; v.len()];
-            for k in from..unit.len().min(from + BLOCK) {
+            for k in (from..unit.len().min(from + BLOCK)).take_while(|_| !stop.requested()) {
                 let along = inner(unit.raw_row(k), v);
                 part.iter_mut().zip(unit.raw_row(k)).for_each(|(p, x)| *p += along * f64::from(*x));
             }

@@ -10,6 +10,7 @@ use super::scene::{Gradient, Scene};
 use super::{Dictionary, Penalty};
 use crate::error::Result;
 use crate::options::differences;
+use crate::progress::Stop;
 
 /// A weighted sum of penalties. Cheap to copy.
 #[derive(Clone, Default)]
@@ -61,6 +62,15 @@ impl Regularizer {
         if parts.is_empty() { "none".to_string() } else { parts.join(" + ") }
     }
 
+    /// Bytes that an evaluation with gradients holds beside the matrices and their gradients, about, for `n` rows of length `d`; those of a
+    /// custom function are not known.
+    pub fn bytes(&self, n: usize, d: usize) -> f64 {
+        let (n, d) = (n as f64, d as f64);
+        // The unit rows and their panels, of both matrices.
+        let shared = if self.is_none() { 0.0 } else { 32.0 * n * d };
+        shared + self.terms.iter().map(|(_, term)| term.bytes(n, d)).sum::<f64>()
+    }
+
     /// Whether this is the baseline: no terms at all.
     pub fn is_none(&self) -> bool {
         self.terms.is_empty()
@@ -100,12 +110,13 @@ impl Regularizer {
     /// The penalty. Terms with the same matrix, rows and sign share one nearest-neighbor pass.
     ///
     /// # Errors
-    /// `shape-mismatch` when the matrices or flags do not fit; what a custom function raises.
+    /// `shape-mismatch` when the matrices or flags do not fit; what a custom function raises; `interrupted`.
     pub fn value(&self, dictionary: &Dictionary) -> Result<f64> {
         let scene = Scene::new(dictionary)?;
         let mut total = 0.0;
         for (weight, term) in &self.terms {
             total += weight * term.evaluate(&scene, *weight, None)?;
+            Stop::here().check()?;
         }
         Ok(total)
     }
@@ -113,13 +124,14 @@ impl Regularizer {
     /// Adds the penalty's derivative by the raw rows to the two gradients (`[d_sae, d_in]` each) and returns the penalty.
     ///
     /// # Errors
-    /// `shape-mismatch` when shapes do not fit; what a custom function raises, or that it has no gradient.
+    /// `shape-mismatch` when shapes do not fit; what a custom function raises, or that it has no gradient; `interrupted`.
     pub fn add_gradient(&self, dictionary: &Dictionary, grad_dec: &mut [f32], grad_enc: &mut [f32]) -> Result<f64> {
         let scene = Scene::new(dictionary)?;
         let mut gradient = Gradient::new(dictionary, grad_dec, grad_enc)?;
         let mut total = 0.0;
         for (weight, term) in &self.terms {
             total += weight * term.evaluate(&scene, *weight, Some(&mut gradient))?;
+            Stop::here().check()?;
         }
         gradient.finish(&scene);
         Ok(total)

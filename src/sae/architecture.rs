@@ -53,6 +53,11 @@ impl Architecture {
         matches!(self, Architecture::TopK | Architecture::BatchTopK | Architecture::MatryoshkaBatchTopK)
     }
 
+    /// Whether it keeps the largest of a batch, and has one threshold for all latents afterwards.
+    pub fn batch_wise(self) -> bool {
+        matches!(self, Architecture::BatchTopK | Architecture::MatryoshkaBatchTopK)
+    }
+
     /// The architecture of this name.
     ///
     /// # Errors
@@ -76,17 +81,17 @@ impl Architecture {
         }
     }
 
-    /// What the finished SAE computes. `scale` is what activations were multiplied by in training; `least` the running mean of the least activation
-    /// that batches kept.
-    pub fn activation(self, options: &TrainOptions, weights: &Weights, scale: f32, least: f32) -> Activation {
+    /// What the finished SAE computes. `scale` is what activations were multiplied by in training; `cut` the threshold of batch-wise
+    /// top-k, or what jumprelu's thresholds are multiplied by.
+    pub fn activation(self, options: &TrainOptions, weights: &Weights, scale: f32, cut: f32) -> Activation {
         let [first, second] = [&weights.extra[0].value, &weights.extra[1].value];
         match self {
             Architecture::Relu => Activation::Relu,
             Architecture::TopK => Activation::TopK { k: options.k.unwrap_or(0) },
             Architecture::BatchTopK | Architecture::MatryoshkaBatchTopK => {
-                Activation::Threshold(vec![least / scale; weights.d_sae()])
+                Activation::Threshold(vec![cut / scale; weights.d_sae()])
             }
-            Architecture::JumpRelu => Activation::Threshold(first.iter().map(|log| log.exp() / scale).collect()),
+            Architecture::JumpRelu => Activation::Threshold(first.iter().map(|log| cut * log.exp() / scale).collect()),
             Architecture::Gated => {
                 Activation::Gated { r_mag: first.clone(), b_mag: second.iter().map(|b| b / scale).collect() }
             }

@@ -18,6 +18,9 @@ use crate::ops::backward::{Batch, LATENT_CHUNK, LatentGradients, Latents, Lent, 
 use crate::ops::dense::Padded;
 use crate::ops::simd::{add_scaled, dot};
 
+/// The lowest logarithm of a threshold.
+const LOWEST: f32 = -60.0;
+
 /// How a training turns pre-activations into codes and a loss.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
@@ -194,6 +197,15 @@ impl Engine {
             }
         });
         adam(step, &mut b_dec.value, &mut b_dec.first, &mut b_dec.second, input);
+    }
+
+    /// Multiplies jumprelu's thresholds by `exp(shift)`, and with them a bandwidth that follows them.
+    pub fn shift_thresholds(&mut self, shift: f64, bandwidth: Option<&mut f64>) {
+        self.weights.extra[0].value.iter_mut().for_each(|log| *log = (*log + shift as f32).max(LOWEST));
+        if let (Some(width), Rule::JumpRelu { bandwidth }) = (bandwidth, &mut self.rule) {
+            *width *= shift.exp();
+            *bandwidth = *width as f32;
+        }
     }
 
     /// The gradients that [`Engine::update`] would use, before the projection of unit rows.

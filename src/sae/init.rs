@@ -11,6 +11,7 @@ use crate::ops::Rows;
 use crate::ops::backward::LATENT_CHUNK;
 use crate::ops::dense::{Padded, TOKEN_TILE, with_tile};
 use crate::ops::matmul::{Threads, View, matmul};
+use crate::progress::{Monitor, Stop};
 use crate::rng::Rng;
 
 /// Rows of the sample that the start is measured on.
@@ -32,8 +33,8 @@ pub struct Start {
 /// Measures a sample and draws the weights.
 ///
 /// # Errors
-/// What reading the activations gives; `diverged` when the sample is not finite.
-pub fn begin(activations: &Activations, options: &TrainOptions) -> Result<Start> {
+/// What reading the activations gives; `diverged` when the sample is not finite; `interrupted`.
+pub fn begin(activations: &Activations, options: &TrainOptions, monitor: &dyn Monitor) -> Result<Start> {
     let d = activations.d_in();
     let seed = Rng::new(options.seed, "sae::train sample").bits();
     let mut x = activations.sample(SAMPLE.min(activations.len()), seed)?;
@@ -57,13 +58,16 @@ pub fn begin(activations: &Activations, options: &TrainOptions) -> Result<Start>
         return Err(Error::new(Code::Diverged, "the activations are not all finite numbers")
             .help("harvest them again, or look at the rows of `a.sample(1000, 0)`"));
     }
+    monitor.check()?;
     let w_dec = Rng::new(options.seed, "sae::train directions").directions(options.d_sae, d);
+    monitor.check()?;
     let sds = match options.init {
         Init::Tied => 0.0,
         Init::Sparse => options.init_sd,
     };
     let encoder = Rows { data: &w_dec, n: options.d_sae, d };
     let (b_enc, first) = biases(Architecture::named(&options.architecture)?, options.init, encoder, &x, sds);
+    monitor.check()?;
     let mut weights = Weights::new(w_dec.clone(), b_enc, w_dec, b_dec);
     let thresholds = first.iter().map(|log| f64::from(*log).exp());
     let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / options.d_sae as f64;
@@ -97,13 +101,14 @@ fn square_sum(row: &[f32]) -> f64 {
 /// For each encoder row `w`, the bias `-(mean + sds * sd)` of `w · x` over the centered sample: it fires only in the upper tail.
 pub fn sparse_biases(w_enc: Rows<'_>, x: &Padded, sds: f64) -> Vec<f32> {
     let d = x.d;
+    let stop = Stop::here();
     w_enc
         .data
         .par_chunks(LATENT_CHUNK * d)
         .flat_map_iter(|weights| {
             let width = weights.len() / d;
             let mut sums = vec![[0.0f64; 2]; width];
-            for t in 0..x.tiles() {
+            for t in (0..x.tiles()).take_while(|_| !stop.requested()) {
                 let (rows, real) = x.tile(t);
                 with_tile(TOKEN_TILE * width, |tile| {
                     let weights = View::new(weights, width, d);

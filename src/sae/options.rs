@@ -97,8 +97,12 @@ pub struct TrainOptions {
     pub dead_window: Option<u64>,
     /// Share of the run between two resamplings; none happens in the last quarter.
     pub resample_every: f64,
-    /// Names the random streams.
+    /// Names the random streams: of the starting directions, of the rows that the start and the final threshold are measured on, of resampling, of
+    /// the order of rows where `shuffle` is true.
     pub seed: u64,
+    /// Whether the seed draws a new order of the rows for each pass over the store, rather than that in which they are stored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shuffle: bool,
     /// Steps between two checkpoints.
     pub checkpoint_every: u64,
     /// Steps between two rows of the history.
@@ -133,6 +137,7 @@ impl Default for TrainOptions {
             dead_window: None,
             resample_every: 0.15,
             seed: 0,
+            shuffle: false,
             checkpoint_every: 500,
             log_every: 50,
         }

@@ -62,6 +62,8 @@ pub struct Controller {
 
 /// How fast the coefficient follows, per step.
 const RATE: f64 = 0.03;
+/// How fast jumprelu's thresholds follow, per step.
+const SHIFT: f64 = 0.03;
 /// The immediate response.
 const DAMPING: f64 = 0.7;
 /// Weight of a new batch in the smoothed L0.
@@ -91,6 +93,12 @@ impl Controller {
         let smoothed = self.smoothed.map_or(l0, |old| old + SMOOTHING * (l0 - old));
         self.smoothed = Some(smoothed);
         self.log_l1 = self.limit(self.log_l1 + RATE * pace * self.error());
+    }
+
+    /// By how much the logarithm of all thresholds should move after a batch of this L0; none where there is no target.
+    pub fn shift(&self, l0: f64, pace: f64) -> Option<f64> {
+        let target = self.target?;
+        Some(SHIFT * pace * (l0.max(1e-6) / target).ln().clamp(-1.0, 1.0))
     }
 
     fn error(&self) -> f64 {

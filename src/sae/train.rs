@@ -4,19 +4,20 @@ use candle_core::Device;
 
 use super::architecture::Architecture;
 use super::checkpoint::{Progress, State, from_bytes, to_bytes};
+use super::cost::check_memory;
 use super::engine::{Engine, Measured, Way};
 use super::init::begin;
-use super::options::{Dead, DecoderNorm, TrainOptions};
+use super::options::{Dead, TrainOptions};
+use super::order::{self, Order};
 use super::penalty::Penalty;
 use super::resample::resample;
 use super::revive::{aux_k, ghost};
 use super::schedule::{Controller, Schedule};
-use super::{Config, HistoryRow, Sae};
-use crate::activations::{Activations, Origin};
+use super::{HistoryRow, Sae};
+use crate::activations::Activations;
 use crate::error::{Code, Error, Result};
-use crate::memory;
 use crate::ops::adam::AdamStep;
-use crate::progress::{Checkpoint, Monitor};
+use crate::progress::{Checkpoint, Monitor, Stop};
 use crate::regularizer::Regularizer;
 use crate::rng::Rng;
 
@@ -26,12 +27,10 @@ const BANDWIDTH: f64 = 0.1;
 const AUX_COEFFICIENT: f64 = 1.0 / 32.0;
 /// Weight of a new batch in running means (SAELens and dictionary_learning follow the threshold of batch-wise top-k as fast).
 const FOLLOW: f32 = 0.01;
-/// Below this share of latents with a gradient on their threshold, a jumprelu training warns.
-const SATURATED: f64 = 0.05;
 /// No latent is resampled after this share of the run.
 const RESAMPLE_UNTIL: f64 = 0.75;
 
-/// Trains an SAE on activations, in the order in which they are stored.
+/// Trains an SAE on activations, in the order in which they are stored or, with `shuffle`, in one drawn by the seed.
 ///
 /// The loss of a token is `|x̂ - x|²` and the architecture's sparsity term (with `relu`, `l1 * sum_i f_i`, times `|w_dec_i|` with free decoder
 /// rows), averaged over the batch, plus the regularizer's penalty, whose gradient joins the others before the projection of unit rows. The result depends on the arguments alone: not on
@@ -77,36 +76,47 @@ pub fn train_on(
     if rows == 0 {
         return Err(Error::new(Code::OutOfRange, "there are no activations to train on"));
     }
-    check_memory(activations.d_in(), options, !regularizer.is_none(), checkpoint.keeps())?;
+    check_memory(activations, options, regularizer, (checkpoint.keeps(), device.is_some()))?;
     let key = training_key(device, activations, options, regularizer)?;
-    let mut run = Run::begin(device, activations, options, checkpoint, &key)?;
+    let mut run = Run::begin(device, activations, options, (&mut *checkpoint, &key), monitor)?;
     let mut penalty = Penalty::new(regularizer, run.engine.weights.w_dec.value.len());
     while run.progress.step < run.schedule.steps {
         if monitor.stopped() {
             run.save(checkpoint, &key)?;
             monitor.check()?;
         }
-        run.step(&mut penalty, monitor)?;
+        match run.step(&mut penalty, monitor) {
+            // Nothing of the step has happened yet, unless it was cut in two.
+            Err(error) if error.code == Code::Interrupted && !run.broken => {
+                run.save(checkpoint, &key)?;
+                return Err(error);
+            }
+            done => done?,
+        }
         if run.progress.step % options.checkpoint_every == 0 && run.progress.step < run.schedule.steps {
             run.save(checkpoint, &key)?;
         }
     }
+    drop(penalty);
     run.warn(monitor);
-    run.finish()
+    run.finish(monitor)
 }
 
 /// A training between two steps.
-struct Run<'a> {
-    activations: &'a Activations,
-    options: &'a TrainOptions,
-    architecture: Architecture,
-    schedule: Schedule,
-    engine: Engine,
-    progress: Progress,
+pub(super) struct Run<'a> {
+    pub activations: &'a Activations,
+    pub options: &'a TrainOptions,
+    pub architecture: Architecture,
+    pub schedule: Schedule,
+    pub engine: Engine,
+    pub progress: Progress,
     resample_rng: Rng,
     window: u64,
     x: Vec<f32>,
     device: Option<&'a Device>,
+    order: Option<Order>,
+    /// Whether a step was cut short after it had begun to change the weights.
+    broken: bool,
 }
 
 impl<'a> Run<'a> {
@@ -114,8 +124,8 @@ impl<'a> Run<'a> {
         device: Option<&'a Device>,
         activations: &'a Activations,
         options: &'a TrainOptions,
-        checkpoint: &mut dyn Checkpoint,
-        key: &str,
+        (checkpoint, key): (&mut dyn Checkpoint, &str),
+        monitor: &dyn Monitor,
     ) -> Result<Run<'a>> {
         let tokens = options.tokens.unwrap_or(activations.len() as u64);
         let schedule = Schedule::new(options, (tokens / options.batch_size as u64).max(1));
@@ -125,7 +135,7 @@ impl<'a> Run<'a> {
         let State { weights, progress } = match saved {
             Some(state) => state,
             None => {
-                let start = begin(activations, options)?;
+                let start = begin(activations, options, monitor)?;
                 let l1 = options.l1_coefficient.unwrap_or(match architecture {
                     Architecture::JumpRelu => start.threshold[1],
                     _ => 0.1 * start.variance.sqrt(),
@@ -151,12 +161,27 @@ impl<'a> Run<'a> {
         let rule = architecture.rule(options, progress.bandwidth);
         let engine = Engine::new(weights, options.decoder_norm, rule, progress.density);
         let x = vec![0.0; options.batch_size * activations.d_in()];
-        Ok(Run { activations, options, architecture, schedule, engine, progress, resample_rng, window, x, device })
+        let order = options.shuffle.then(|| Order::new(activations, options.seed)).transpose()?;
+        let broken = false;
+        Ok(Run {
+            activations,
+            options,
+            architecture,
+            schedule,
+            engine,
+            progress,
+            resample_rng,
+            window,
+            x,
+            device,
+            order,
+            broken,
+        })
     }
 
     fn step(&mut self, penalty: &mut Penalty<'_>, monitor: &dyn Monitor) -> Result<()> {
         let Run { options, schedule, .. } = *self;
-        let step = self.progress.step;
+        let (step, stop) = (self.progress.step, Stop::here());
         self.read(step)?;
         let l1 = if self.architecture.takes_k() { 0.0 } else { self.progress.controller.l1() };
         let l1 = l1 * schedule.l1_share(step);
@@ -165,23 +190,30 @@ impl<'a> Run<'a> {
             Some(device) => self.engine.forward_on(device, &self.x).map(|(dense, measured)| (Some(dense), measured))?,
             None => (None, self.engine.forward(&self.x, Way::Measured)),
         };
+        stop.check()?;
+        let penalty_value = penalty.measure(&self.engine, || self.alive(), options.seed, step)?;
+        let revival = self.revive(measured.mse)?;
+        stop.check()?;
+        let loss = measured.error + l1 * measured.sparsity + penalty_value + revival;
+        if !loss.is_finite() {
+            return Err(diverged("loss", step, lr));
+        }
         for (last, fired) in self.progress.last_fired.iter_mut().zip(self.engine.fired()) {
             if *fired {
                 *last = step + 1;
             }
-        }
-        let penalty_value = penalty.measure(&self.engine, || self.alive(), options.seed, step)?;
-        let revival = self.revive(measured.mse)?;
-        let loss = measured.error + l1 * measured.sparsity + penalty_value + revival;
-        if !loss.is_finite() {
-            return Err(diverged("loss", step, lr));
         }
         let adam = AdamStep::new(lr, options.beta1, options.beta2, step + 1);
         match dense {
             Some(dense) => self.engine.update_by(dense.gradients(l1)?, &adam, penalty.gradients()),
             None => self.engine.update(l1, &adam, penalty.gradients()),
         }
+        if stop.overdue() {
+            self.broken = true;
+            stop.check()?;
+        }
         self.progress.controller.observe(measured.l0, schedule.lr_share(step));
+        self.steer(measured.l0, schedule.lr_share(step));
         self.follow(&measured);
         self.progress.density = self.engine.density;
         self.progress.step = step + 1;
@@ -210,6 +242,16 @@ impl<'a> Run<'a> {
         let fvu = mse / self.progress.variance.max(f64::MIN_POSITIVE);
         monitor.update("sae", step + 1, schedule.steps, &format!("l0 {l0:.1} fvu {fvu:.3} l1 {l1:.3}"));
         self.resample()
+    }
+
+    /// Moves the thresholds of a jumprelu SAE toward its target L0, all by one factor.
+    fn steer(&mut self, l0: f64, pace: f64) {
+        if self.architecture != Architecture::JumpRelu {
+            return;
+        }
+        let Some(shift) = self.progress.controller.shift(l0, pace) else { return };
+        let bandwidth = self.options.bandwidth.is_none().then_some(&mut self.progress.bandwidth);
+        self.engine.shift_thresholds(shift, bandwidth);
     }
 
     /// Adds the loss of dead latents where the options ask for one.
@@ -241,28 +283,21 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Reads the batch of a step, going round the store as often as it takes.
+    /// Reads the batch of a step.
     fn read(&mut self, step: u64) -> Result<()> {
-        let (d, len) = (self.activations.d_in(), self.activations.len());
-        let mut from = (step as u128 * self.options.batch_size as u128 % len as u128) as usize;
-        let mut out = self.x.as_mut_slice();
-        while !out.is_empty() {
-            let rows = (len - from).min(out.len() / d);
-            let (head, tail) = out.split_at_mut(rows * d);
-            self.activations.read(from, head)?;
-            out = tail;
-            from = 0;
-        }
+        let from = u128::from(step) * self.options.batch_size as u128;
+        order::read(self.activations, self.order.as_mut(), from, &mut self.x)?;
         if self.progress.scale != 1.0 {
             self.x.iter_mut().for_each(|x| *x *= self.progress.scale);
         }
         Ok(())
     }
 
-    /// Which latents have fired within the window; before a window has passed, all count as alive.
+    /// Which latents have fired within the window, the batch at hand included; before a window has passed, all count as alive.
     fn alive(&self) -> Vec<bool> {
         let now = self.progress.step + 1;
-        self.progress.last_fired.iter().map(|last| last + self.window >= now).collect()
+        let last_fired = self.progress.last_fired.iter().zip(self.engine.fired());
+        last_fired.map(|(last, fired)| *fired || last + self.window >= now).collect()
     }
 
     fn dead(&self) -> Vec<usize> {
@@ -281,8 +316,8 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let (scale, rng) = (self.progress.scale, &mut self.resample_rng);
-        let least = self.progress.least.unwrap_or(0.0);
-        let activation = self.architecture.activation(self.options, &self.engine.weights, 1.0, least);
+        let cut = if self.architecture.batch_wise() { self.progress.least.unwrap_or(0.0) } else { 1.0 };
+        let activation = self.architecture.activation(self.options, &self.engine.weights, 1.0, cut);
         let made = resample(&mut self.engine, &activation, &dead, self.activations, scale, self.options, rng)?;
         dead.iter().take(made).for_each(|i| self.progress.last_fired[*i] = step);
         self.progress.resample_position = self.resample_rng.position().to_string();
@@ -301,46 +336,6 @@ impl<'a> Run<'a> {
         let bytes = to_bytes(&self.engine.weights, &self.progress, key)
             .map_err(|error| Error::new(Code::Internal, format!("the training state does not serialize: {error}")))?;
         checkpoint.save(&bytes)
-    }
-
-    /// Says when the sparsity coefficient had nothing to act on.
-    fn warn(&self, monitor: &dyn Monitor) {
-        let Some(share) = self.progress.learning.filter(|share| *share < SATURATED) else { return };
-        monitor.warn(&format!(
-            "only {:.1} % of jumprelu's thresholds were within reach of a pre-activation at the end of the training: the sparsity coefficient \
-             hardly acts on the others; try a larger `bandwidth` (it was {})",
-            100.0 * share,
-            self.options.bandwidth.unwrap_or(self.progress.bandwidth)
-        ));
-    }
-
-    /// Folds the scale of the activations into the biases: `f` and `x̂` shrink by it alike, so both dictionaries stay.
-    fn finish(self) -> Result<Sae> {
-        let Run { activations, options, architecture, mut engine, progress, .. } = self;
-        let least = progress.least.unwrap_or(0.0);
-        let activation = architecture.activation(options, &engine.weights, progress.scale, least);
-        for bias in [&mut engine.weights.b_enc.value, &mut engine.weights.b_dec.value] {
-            bias.iter_mut().for_each(|x| *x /= progress.scale);
-        }
-        let config = Config {
-            architecture: architecture.name().to_string(),
-            d_in: activations.d_in(),
-            d_sae: options.d_sae,
-            hook_name: activations.hook().to_string(),
-            model_name: activations.model().to_string(),
-            context_size: Some(activations.header().n_ctx).filter(|n| *n > 0),
-            decoder_norm: options.decoder_norm,
-            apply_b_dec_to_input: true,
-            normalize_activations: "none".to_string(),
-            training: serde_json::to_value(options).unwrap_or_default(),
-            metadata: activations.header().origin.clone(),
-            other: Origin::new(),
-        };
-        let weights = engine.weights;
-        let (w_enc, b_enc) = (weights.w_enc.value, weights.b_enc.value);
-        let mut sae = Sae::new(config, activation, w_enc, b_enc, weights.w_dec.value, weights.b_dec.value)?;
-        sae.history = progress.history;
-        Ok(sae)
     }
 }
 
@@ -363,22 +358,4 @@ fn training_key(
         parts.push(format!("{:?}", device.location()).into());
     }
     Ok(blake3::hash(parts.to_string().as_bytes()).to_hex().to_string())
-}
-
-/// Refuses a training that would not fit into the memory that is free now. In floats, as products of sizes out of a script
-/// may be larger than any integer.
-fn check_memory(d_in: usize, options: &TrainOptions, penalized: bool, keeps: bool) -> Result<()> {
-    let [d_in, d_sae, batch] = [d_in, options.d_sae, options.batch_size].map(|n| n as f64);
-    let state = 4.0 * 3.0 * (2.0 * d_in * d_sae + d_in + 3.0 * d_sae);
-    let penalty = if penalized { state * 2.0 / 3.0 } else { 0.0 };
-    let saved = if keeps { state } else { 0.0 };
-    // Ghost gradients hold every pair of token and dead latent, twice; other rules hold the residuals of their reconstructions.
-    let pairs = if options.dead()? == Dead::Ghost { 28.0 * batch * d_sae } else { 0.0 };
-    let nested =
-        if options.architecture == Architecture::MatryoshkaBatchTopK.name() { options.widths().len() } else { 1 };
-    let norms = if options.decoder_norm == DecoderNorm::Free { 4.0 * d_sae } else { 0.0 };
-    let rows = (16.0 + 4.0 * nested as f64) * batch * d_in;
-    // A float too large for an integer becomes the largest.
-    let needed = (state + penalty + saved + rows + norms + pairs) as u64;
-    memory::check("the training", needed.saturating_add(64 << 20), "try a smaller `d_sae` or `batch_size`")
 }

@@ -13,6 +13,7 @@ use crate::host::bind::dictionary::{dictionary, encoder, with_rows};
 use crate::host::bind::{language, reg_kinds, reg_select};
 use crate::host::callback::Callback;
 use crate::host::raise::{At, Raised};
+use crate::memory;
 use crate::ops::Rows;
 use crate::options::Field;
 use crate::regularizer::{ALL, Dictionary, Regularizer as Core};
@@ -62,9 +63,18 @@ fn scaled(regularizer: &Core, factor: f64) -> Result<Core> {
 }
 
 /// Calls `f` with the decoder and the encoder that `value` stands for; which latents fire is not known.
-fn with_dictionary<T>(value: &Dynamic, f: impl FnOnce(&Dictionary) -> Result<T>) -> Result<T> {
+fn with_dictionary<T>(
+    regularizer: &Core,
+    gradient: bool,
+    value: &Dynamic,
+    f: impl FnOnce(&Dictionary) -> Result<T>,
+) -> Result<T> {
     let (w_dec, w_enc) = (dictionary(value)?, encoder(value)?);
-    let both = |w_dec: Rows, w_enc: Rows| f(&Dictionary { w_dec, w_enc, alive: None, seed: 0, step: 0 });
+    let both = |w_dec: Rows, w_enc: Rows| {
+        let needed = regularizer.bytes(w_dec.n, w_dec.d) + if gradient { 8.0 * w_dec.data.len() as f64 } else { 0.0 };
+        memory::check("the penalty", needed as u64, "a dictionary of fewer or shorter rows")?;
+        f(&Dictionary { w_dec, w_enc, alive: None, seed: 0, step: 0 })
+    };
     match w_enc {
         Some(w_enc) => with_rows(&w_dec, |w_dec| with_rows(&w_enc, |w_enc| both(w_dec, w_enc)))??,
         None => with_rows(&w_dec, |w| both(w, w))?,
@@ -74,7 +84,7 @@ fn with_dictionary<T>(value: &Dynamic, f: impl FnOnce(&Dictionary) -> Result<T>)
 /// The derivative by the decoder; a tensor is decoder and encoder at once, so that both parts count.
 fn gradient_of(regularizer: &Core, value: &Dynamic) -> Result<Tensor> {
     let is_both = encoder(value)?.is_none();
-    with_dictionary(value, |dictionary| {
+    with_dictionary(regularizer, true, value, |dictionary| {
         let Rows { data, n, d } = dictionary.w_dec;
         let mut dec = vec![0.0; data.len()];
         let mut enc = dec.clone();
@@ -199,7 +209,7 @@ pub mod reg {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn value(ctx: NativeCallContext, regularizer: &mut Regularizer, dictionary: Dynamic) -> Raised<FLOAT> {
-        with_dictionary(&dictionary, |weights| regularizer.value(weights)).at(&ctx)
+        with_dictionary(regularizer, false, &dictionary, |weights| regularizer.value(weights)).at(&ctx)
     }
 
     /// Computes the derivative of the penalty by the raw rows of a dictionary, of an Sae by those of its decoder.

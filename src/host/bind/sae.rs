@@ -18,7 +18,7 @@ use crate::memory;
 use crate::regularizer::Regularizer;
 use crate::report::table::{Table, Value};
 use crate::sae::format::{self, Format, sae_lens};
-use crate::sae::{self as core, HistoryRow, TrainOptions};
+use crate::sae::{self as core, Architecture, HistoryRow, TrainOptions};
 use crate::store;
 
 /// A sparse autoencoder of a script, with the digest of its content.
@@ -77,7 +77,13 @@ pub fn register(engine: &mut Engine) {
 }
 
 /// Version of what is remembered: raised when the same arguments would give another result.
-const TRAIN_VERSION: u32 = 2;
+fn train_version(options: &TrainOptions) -> Result<u32> {
+    Ok(match Architecture::named(&options.architecture)? {
+        // Thresholds from the finished weights.
+        Architecture::BatchTopK | Architecture::MatryoshkaBatchTopK | Architecture::JumpRelu => 3,
+        _ => 2,
+    })
+}
 
 /// What a SAELens folder cannot hold.
 const REST: &str = "saerun.json";
@@ -107,36 +113,24 @@ pub(super) fn train_sae(
         all["device"] = name.to_string().into();
     }
     let inputs = [("activations", a.digest()?)];
-    let entry = session.remember(key("sae::train", TRAIN_VERSION, all, &inputs), &mut |folder, checkpoint| {
-        let device = session.device().map(|(_, device)| device);
-        let mut sae = core::train_on(device, a, options, r, checkpoint, session.monitor())?;
-        // What is known of the activations follows from the call, and would change the bytes that name the SAE.
-        sae.config.metadata = Origin::new();
-        let rest = remember::to_value(&(&sae.config, &sae.history))?.to_string();
-        for (name, bytes) in sae_lens::to_cache(&sae)? {
-            store::write_atomic(&folder.join(name), &bytes)?;
-        }
-        store::write_atomic(&folder.join(REST), rest.as_bytes())
-    })?;
-    let mut core = from_entry(&entry)?;
-    core.config.metadata = a.header().origin.clone();
-    if let Some(message) = missed(&core, options.target_l0) {
+    let entry =
+        session.remember(key("sae::train", train_version(options)?, all, &inputs), &mut |folder, checkpoint| {
+            let device = session.device().map(|(_, device)| device);
+            let mut sae = core::train_on(device, a, options, r, checkpoint, session.monitor())?;
+            // What is known of the activations follows from the call, and would change the bytes that name the SAE.
+            sae.config.metadata = Origin::new();
+            let rest = remember::to_value(&(&sae.config, &sae.history))?.to_string();
+            for (name, bytes) in sae_lens::to_cache(&sae)? {
+                store::write_atomic(&folder.join(name), &bytes)?;
+            }
+            store::write_atomic(&folder.join(REST), rest.as_bytes())
+        })?;
+    let mut trained = from_entry(&entry)?;
+    trained.config.metadata = a.header().origin.clone();
+    if let Some(message) = core::outcome::missed(&trained.config) {
         session.monitor().warn(&message);
     }
-    Ok(Sae { core: Arc::new(core), digest: entry.digest().into() })
-}
-
-/// What to say where a training has not come to the L0 that it was steered to: it was too short, or the target is out of reach.
-fn missed(sae: &core::Sae, target: Option<f64>) -> Option<String> {
-    let (target, last) = (target?, sae.history.last()?);
-    let far = (last.l0 - target).abs() > 0.25 * target;
-    far.then(|| {
-        let l0 = (100.0 * last.l0).round() / 100.0;
-        format!(
-            "L0 is {l0} where `target_l0` is {target}, after {} steps: more `tokens` or a smaller `batch_size`?",
-            last.step
-        )
-    })
+    Ok(Sae { core: Arc::new(trained), digest: entry.digest().into() })
 }
 
 /// The values of a tensor whose rows are `width` long.
