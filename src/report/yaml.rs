@@ -43,9 +43,10 @@ pub fn lock_from_yaml(text: &str) -> Result<Lock> {
 /// # Errors
 /// `damaged-file` with the line when it is no YAML, `wrong-type` when it is no map of names.
 pub fn parse_params(text: &str) -> Result<Value> {
-    let value: Value = serde_yaml::from_str(text)
-        .map_err(|error| Error::new(Code::DamagedFile, "the parameter file is no valid YAML").fact("reason", error))?;
-    match value {
+    let damaged = |error| Error::new(Code::DamagedFile, "the parameter file is no valid YAML").fact("reason", error);
+    // As a `Value` of YAML, where a key that stands twice is an error; JSON would keep the last one.
+    let value: serde_yaml::Value = serde_yaml::from_str(text.trim_start_matches('\u{feff}')).map_err(damaged)?;
+    match serde_yaml::from_value::<Value>(value).map_err(damaged)? {
         Value::Null => Ok(Value::Object(serde_json::Map::new())),
         Value::Object(_) => Ok(value),
         _ => Err(Error::new(Code::WrongType, "a parameter file holds names and values")

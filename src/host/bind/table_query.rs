@@ -5,7 +5,7 @@ use rhai::{Dynamic, FnPtr, INT, Map, Module, NativeCallContext, exported_module}
 
 use crate::error::Result;
 use crate::host::bind::table::{to_cells, to_maps, to_names};
-use crate::host::callback::Callback;
+use crate::host::element::Each;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count};
 use crate::report::table::{Aggregate, Join, Table as Core};
@@ -66,9 +66,9 @@ mod query {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn filter(ctx: NativeCallContext, table: &mut Table, keep: FnPtr) -> Raised<Table> {
-        let keep = Callback::new(&ctx, keep);
-        let rows = to_maps(table).at(&ctx)?;
-        let mask = rows.into_iter().map(|row| keep.call::<bool>((row,))).collect::<Result<Vec<_>>>().at(&ctx)?;
+        let each = Each::new(&ctx, "Table.filter", keep);
+        let rows = to_maps(table).at(&ctx)?.into_iter().map(Dynamic::from_map).enumerate();
+        let mask = rows.map(|(i, mut row)| each.holds(&[], &mut row, Some(i))).collect::<Raised<Vec<_>>>()?;
         table.filter(&mask).at(&ctx)
     }
 

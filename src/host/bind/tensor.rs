@@ -28,12 +28,14 @@ const SHOWN: usize = 16;
 /// `Tensor [8192, 512] f32`; of a small one the values too.
 pub fn summary(tensor: &candle_core::Tensor) -> String {
     let shape = format!("Tensor {:?} f32", tensor.dims());
-    let small = (tensor.elem_count() <= SHOWN).then(|| values(tensor).ok()).flatten();
+    let small =
+        (tensor.elem_count() <= SHOWN && tensor.dims().iter().all(|n| *n <= SHOWN)).then(|| values(tensor).ok());
+    let small = small.flatten();
     small.map_or(shape.clone(), |values| format!("{shape}: {}", nested(&values, tensor.dims())))
 }
 
 /// A script array as a shape.
-fn shape_of(shape: &Array) -> Result<Vec<usize>> {
+pub(super) fn shape_of(shape: &Array) -> Result<Vec<usize>> {
     let one = |value: &Dynamic| match value.as_int() {
         Ok(n) => count(n, "a length in the shape"),
         Err(_) => Err(wrong_type("a length in the shape", "an int", value)),
@@ -45,7 +47,9 @@ fn shape_of(shape: &Array) -> Result<Vec<usize>> {
 
 /// Refuses a tensor of this shape that does not fit into memory.
 pub(super) fn room(shape: &[usize]) -> Result<()> {
-    memory::check_shape("the tensor", shape, "try a smaller shape, or work in parts")
+    // Rows without elements still count one by one wherever rows are gone through.
+    let rows: Vec<usize> = shape.iter().map(|n| (*n).max(1)).collect();
+    memory::check_shape("the tensor", &rows, "try a smaller shape, or work in parts")
 }
 
 /// A tensor of these values.
@@ -362,7 +366,17 @@ pub mod tensor {
         };
         let indices: Vec<u32> = indices.iter().map(one).collect::<Result<_>>().at(&ctx)?;
         let n = indices.len();
-        room(&[&[n], &tensor.dims()[1..]].concat()).at(&ctx)?;
+        let shape = match tensor.dims() {
+            [rows, rest @ ..] if *rows > 0 => [&[n], rest].concat(),
+            _ => {
+                return Err(Error::new(Code::OutOfRange, "the tensor has no rows").fact("given", summary(tensor)))
+                    .at(&ctx);
+            }
+        };
+        room(&shape).at(&ctx)?;
+        if shape.contains(&0) {
+            return make(Vec::new(), &shape).at(&ctx);
+        }
         let indices = candle_core::Tensor::from_vec(indices, n, &Device::Cpu).at(&ctx)?;
         tensor.contiguous().and_then(|t| t.index_select(&indices, 0)).at(&ctx)
     }
