@@ -117,7 +117,7 @@ fn run(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> Raised<
     let depth = context.scope().len();
     if let [_, name, _] = inputs {
         let name = name.get_string_value().unwrap_or_default().to_string();
-        let caught = caught(context, &raised);
+        let caught = caught(context, &raised, body.position());
         context.scope_mut().push_dynamic(name, caught);
     }
     let outcome = context.eval_expression_tree(branch);
@@ -132,8 +132,9 @@ fn run(context: &mut EvalContext, inputs: &[Expression], _: &Dynamic) -> Raised<
     }
 }
 
-fn caught(context: &EvalContext, raised: &EvalAltResult) -> Dynamic {
+/// The value of the variable; rhai gives some errors no position, and theirs is that of the block.
+fn caught(context: &EvalContext, raised: &EvalAltResult, block: Position) -> Dynamic {
     let session = context.tag().clone().try_cast::<std::sync::Arc<Session>>();
     let file = context.source().unwrap_or_default();
-    session.map_or(Dynamic::UNIT, |session| value(raised, file, context.engine(), &session))
+    session.map_or(Dynamic::UNIT, |session| value(raised, file, block, context.engine(), &session))
 }

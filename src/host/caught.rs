@@ -4,10 +4,10 @@
 //! thrown itself stays what it is, so that `e == "text"` and `e.key` go on working: a map gets the keys that it lacks, and any
 //! other value answers to the same properties.
 
-use rhai::{Dynamic, Engine, EvalAltResult, INT, Map};
+use rhai::{Dynamic, Engine, EvalAltResult, INT, Map, Position};
 
 use crate::error::{Code, Error};
-use crate::host::diagnostic::{Place, Trace};
+use crate::host::diagnostic::{Place, Trace, place as place_of};
 use crate::host::explain::explain;
 use crate::host::raise::{Raised, type_name};
 use crate::host::session::Session;
@@ -35,10 +35,11 @@ pub fn catchable(raised: &EvalAltResult) -> bool {
     !inner.is_pseudo_error() && !matches!(inner, E::ErrorTerminated(..) | E::ErrorSystem(..) | E::ErrorCustomSyntax(..))
 }
 
-/// The value of the variable of `catch (e)`; `file` is the script that catches.
-pub fn value(raised: &EvalAltResult, file: &str, engine: &Engine, session: &Session) -> Dynamic {
+/// The value of the variable of `catch (e)`; `file` is the script that catches, and `block` where its `try` begins.
+pub fn value(raised: &EvalAltResult, file: &str, block: Position, engine: &Engine, session: &Session) -> Dynamic {
     let trace = Trace::of(raised, file);
     let place = trace.place.clone().or_else(|| trace.frames.last().map(|(place, _)| place.clone()));
+    let place = place.or_else(|| place_of(file, block));
     let thrown = match trace.inner {
         EvalAltResult::ErrorRuntime(value, _) => value.flatten_clone(),
         _ => Dynamic::from(explain(trace.inner, engine, &session.source(&trace.file).unwrap_or_default())),

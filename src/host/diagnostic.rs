@@ -159,7 +159,7 @@ impl<'a> Trace<'a> {
 }
 
 /// A rhai position in a file; `None` for none.
-fn place(file: &str, position: Position) -> Option<Place> {
+pub(super) fn place(file: &str, position: Position) -> Option<Place> {
     position.line().map(|line| Place { file: file.to_string(), line, column: position.position().unwrap_or(0) })
 }
 

@@ -17,7 +17,7 @@ pub fn explain(error: &EvalAltResult, engine: &Engine, source: &str) -> Error {
         E::ErrorRuntime(value, _) => error_in(value).unwrap_or_else(|| thrown(value, engine)),
         // The run is ended: for want of memory, or by a signal.
         E::ErrorTerminated(why, _) => error_in(why).unwrap_or_else(|| Error::new(Code::Interrupted, "interrupted")),
-        E::ErrorFunctionNotFound(signature, _) => unknown_call(engine, signature),
+        E::ErrorFunctionNotFound(signature, _) => unknown_call(engine, signature, source),
         E::ErrorVariableNotFound(name, _) => unknown_variable(engine, name, source),
         E::ErrorModuleNotFound(name, _) => unknown_namespace(engine, name),
         E::ErrorPropertyNotFound(name, _) => no_key(name),
@@ -70,10 +70,13 @@ pub fn explain(error: &EvalAltResult, engine: &Engine, source: &str) -> Error {
     }
 }
 
+/// The message of an error that a script has thrown without one.
+pub const UNSAID: &str = "the script threw an error without a message";
+
 /// The error of what a script has thrown: its text, or that under `message` in a map.
 fn thrown(value: &rhai::Dynamic, engine: &Engine) -> Error {
     if value.is_unit() {
-        return Error::new(Code::Failed, "the script threw an error without a message");
+        return Error::new(Code::Failed, UNSAID);
     }
     let value = value.flatten_clone();
     let of = |key: &str| {
@@ -107,8 +110,12 @@ fn out_of_bounds(what: &str, n: usize, index: i64) -> Error {
 
 /// rhai locks a value that is shared with a closure while a call works on it.
 fn in_use(name: &str) -> Error {
-    let what = if name.is_empty() { "a value".to_string() } else { format!("`{name}`") };
-    Error::new(Code::Failed, format!("{what} is used by a closure while a call is changing or reading it"))
+    let what = match name.split('\'').nth(1) {
+        Some(function) => format!("the value that `{function}` works on"),
+        None if name.is_empty() => "a value".to_string(),
+        None => format!("`{name}`"),
+    };
+    Error::new(Code::Failed, format!("{what} is used by a closure at the same time"))
         .help("give the closure a copy, or collect what it finds in another variable")
 }
 
@@ -180,9 +187,25 @@ fn word_at(source: &str, position: Position) -> Option<&str> {
 }
 
 /// An unknown function, from rhai's signature of the call: `geometry::peeks (array, map)`.
-fn unknown_call(engine: &Engine, signature: &str) -> Error {
+fn unknown_call(engine: &Engine, signature: &str, source: &str) -> Error {
     let (name, arguments) = signature.split_once(" (").map_or((signature, None), |(n, a)| (n, a.strip_suffix(')')));
     let arguments = arguments.map(|list| list.split(", ").filter(|a| !a.is_empty()).map(types).collect::<Vec<_>>());
+    let n = arguments.as_ref().map_or(0, Vec::len);
+    let many = format!("{n} argument{}", if n == 1 { "" } else { "s" });
+    if name.starts_with("anon$") {
+        return Error::new(
+            Code::WrongType,
+            format!("a closure takes other arguments than the {many} it is called with"),
+        )
+        .fact("given", format!("({})", arguments.unwrap_or_default().join(", ")));
+    }
+    let defined = source.match_indices(name).any(|(at, _)| {
+        source[..at].trim_end().ends_with("fn") && source[at + name.len()..].trim_start().starts_with('(')
+    });
+    if defined && !name.is_empty() {
+        return Error::new(Code::WrongType, format!("no function `{name}` takes {many}"))
+            .fact("given", format!("({})", arguments.unwrap_or_default().join(", ")));
+    }
     unknown_function(&functions(engine, true), name.trim(), arguments.as_deref(), &[])
 }
 

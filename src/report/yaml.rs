@@ -48,7 +48,7 @@ pub fn parse_params(text: &str) -> Result<Value> {
     let value: serde_yaml::Value = serde_yaml::from_str(text.trim_start_matches('\u{feff}')).map_err(damaged)?;
     match serde_yaml::from_value::<Value>(value).map_err(damaged)? {
         Value::Null => Ok(Value::Object(serde_json::Map::new())),
-        Value::Object(_) => Ok(value),
+        value @ Value::Object(_) => Ok(value),
         _ => Err(Error::new(Code::WrongType, "a parameter file holds names and values")
             .fact("expected", "lines such as `seed: 3`")),
     }

@@ -5,6 +5,7 @@ use rhai::{Array, Dynamic, Engine, FLOAT, FuncRegistration, INT, Map, Module, Na
 
 use crate::error::{Code, Error};
 use crate::host::caught::{Caught, line_of};
+use crate::host::explain::UNSAID;
 use crate::host::number::of_int_and_float;
 use crate::host::raise::{At, Raised};
 use crate::host::session::session;
@@ -276,7 +277,8 @@ pub mod language {
     /// ```
     #[rhai_fn(get = "message", pure, return_raw)]
     pub fn thrown_message(ctx: NativeCallContext, error: &mut Dynamic) -> Raised<String> {
-        line_of(error, "message").map(|_| readable(&ctx, error.clone()))
+        let said = |error: &Dynamic| if error.is_unit() { UNSAID.to_string() } else { readable(&ctx, error.clone()) };
+        line_of(error, "message").map(|_| said(error))
     }
 
     /// The help of a value that a script has thrown itself: `()`.

@@ -30,6 +30,7 @@
 
 pub mod activations;
 pub mod array;
+pub mod array_find;
 pub mod array_order;
 pub(crate) mod compare;
 pub mod corpus;
@@ -50,6 +51,7 @@ pub(crate) mod reg_select;
 pub mod run;
 pub mod sae;
 mod sae_measure;
+mod shape;
 pub(crate) mod synthetic;
 pub mod table;
 mod table_query;
@@ -64,6 +66,7 @@ pub fn register(engine: &mut Engine) {
     engine.register_global_module(exported_module!(numbers::numbers).into());
     engine.register_global_module(exported_module!(padding::padding).into());
     engine.register_global_module(exported_module!(array::array).into());
+    engine.register_global_module(exported_module!(array_find::array_find).into());
     engine.register_global_module(exported_module!(array_order::array_order).into());
     engine.register_global_module(exported_module!(map_methods::map_methods).into());
     engine.register_global_module(exported_module!(params::params).into());

@@ -5,6 +5,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, INT, Map, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
+use crate::host::bind::shape::{room, shape_of};
 use crate::host::bind::{language, tensor_math};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count, numbers, wrong_type};
@@ -32,24 +33,6 @@ pub fn summary(tensor: &candle_core::Tensor) -> String {
         (tensor.elem_count() <= SHOWN && tensor.dims().iter().all(|n| *n <= SHOWN)).then(|| values(tensor).ok());
     let small = small.flatten();
     small.map_or(shape.clone(), |values| format!("{shape}: {}", nested(&values, tensor.dims())))
-}
-
-/// A script array as a shape.
-pub(super) fn shape_of(shape: &Array) -> Result<Vec<usize>> {
-    let one = |value: &Dynamic| match value.as_int() {
-        Ok(n) => count(n, "a length in the shape"),
-        Err(_) => Err(wrong_type("a length in the shape", "an int", value)),
-    };
-    let dims: Vec<usize> = shape.iter().map(one).collect::<Result<_>>()?;
-    room(&dims)?;
-    Ok(dims)
-}
-
-/// Refuses a tensor of this shape that does not fit into memory.
-pub(super) fn room(shape: &[usize]) -> Result<()> {
-    // Rows without elements still count one by one wherever rows are gone through.
-    let rows: Vec<usize> = shape.iter().map(|n| (*n).max(1)).collect();
-    memory::check_shape("the tensor", &rows, "try a smaller shape, or work in parts")
 }
 
 /// A tensor of these values.

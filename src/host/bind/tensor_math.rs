@@ -5,9 +5,9 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, FLOAT, FuncRegistration, INT, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
-use crate::host::bind::tensor::{room, shape_of};
+use crate::host::bind::shape::{room, shape_of};
 use crate::host::docs::HIDDEN;
-use crate::host::raise::{At, Raised, count, wrong_type};
+use crate::host::raise::{At, Raised, count};
 use crate::host::value::values;
 
 type T = candle_core::Tensor;
