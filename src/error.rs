@@ -188,6 +188,10 @@ impl From<candle_core::Error> for Error {
             Candle::DimOutOfRange { .. }
             | Candle::UnexpectedNumberOfDims { .. }
             | Candle::ShapeMismatch { .. }
+            | Candle::UnexpectedShape { .. }
+            | Candle::EmptyTensor { .. }
+            | Candle::NarrowInvalidArgs { .. }
+            | Candle::BroadcastIncompatibleShapes { .. }
             | Candle::MatMulUnexpectedStriding(_) => Error::new(Code::ShapeMismatch, message),
             _ => Error::new(Code::Internal, message),
         }

@@ -81,6 +81,11 @@ pub fn set_limit(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
+/// Bytes of big buffers in use.
+pub fn in_use() -> u64 {
+    IN_USE.load(Ordering::Relaxed)
+}
+
 /// Refuses work that needs more bytes than the user allows or the system has left, less the margin of [`default_limit`]; where the system
 /// does not say, everything fits.
 ///

@@ -43,6 +43,9 @@ Errors are what would fail when it is reached; a run refuses to begin with one:
   failed            `params` is called more than once; a script imports itself
 Warnings run, and do something else than it looks:
   float-equality    `==` between floats that are rounded or measured
+  int-division      a division of two ints that leaves a fraction out: `1 / 2` is 0
+  log-base          `x.log()` of a float is the logarithm to base 10
+  power-of-negative  `-x ** y` is `(-x) ** y`
   loop-capture      closures that are kept share the variable of the loop, and see its last value
   unused-parameter  a parameter is declared and never read: `--set` of it would change nothing
   unused-variable   a variable is never read

@@ -93,10 +93,10 @@ pub(super) enum Format {
     Json,
 }
 
-/// `name=value`
+/// `name=value`; blanks around the value are part of it where it is a string.
 pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_string(), value.trim().to_string())),
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_string(), value.to_string())),
         _ => Err("expected NAME=VALUE, such as seed=3".to_string()),
     }
 }
@@ -282,7 +282,11 @@ fn overrides(options: &Options) -> crate::error::Result<BTreeMap<String, Overrid
             all.extend(pairs.into_iter().map(|(name, value)| (name, Override::Plain(value))));
         }
     }
-    for (name, value) in &options.set {
+    for (i, (name, value)) in options.set.iter().enumerate() {
+        if options.set[..i].iter().any(|(earlier, _)| earlier == name) {
+            return Err(Error::new(Code::Failed, format!("`--set {name}=..` is given twice"))
+                .help("keep the one that is meant"));
+        }
         all.insert(name.clone(), Override::Text(value.clone()));
     }
     Ok(all)

@@ -35,7 +35,8 @@ impl Callback {
             return Err(Error::new(Code::Internal, "a closure was called after the run had ended"));
         };
         let ctx = NativeCallContext::from_stored_data(&engine, &self.context);
-        let value: Dynamic = self.function.call_within_context(&ctx, arguments).map_err(|raised| lower(&raised))?;
+        let called = self.function.call_within_context(&ctx, arguments);
+        let value: Dynamic = called.map_err(|raised| lower(&raised, &engine, &self.session))?;
         let given = type_name(&value);
         value.try_cast::<T>().ok_or_else(|| {
             Error::new(Code::WrongType, "the closure returns a value of the wrong type")

@@ -6,6 +6,7 @@
 use candle_core::Tensor;
 use rhai::{Dynamic, Engine, FnPtr, Position, Token};
 
+use crate::host::code::plain;
 use crate::host::session::Session;
 use crate::host::value;
 
@@ -74,7 +75,8 @@ fn absorb(hasher: &mut blake3::Hasher, value: &Dynamic) -> bool {
 
 /// The tokens of a script. None when it does not lex on its own: text with `${..}` needs the parser's help.
 fn lexed(engine: &Engine, text: &str) -> Option<Vec<Lexed>> {
-    let texts = [text];
+    let text = plain(text);
+    let texts = [&*text];
     let (tokens, _) = engine.lex(&texts);
     let mut found = Vec::new();
     for (token, position) in tokens {

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
+use std::thread::ThreadId;
 
 use crate::error::{Code, Error, Result};
 use crate::host::diagnostic::Report;
@@ -15,8 +16,20 @@ pub const CTRL_C: usize = 130;
 /// See [`CTRL_C`].
 pub const TERMINATED: usize = 143;
 
-/// What the last panic said and where, until somebody asks. Panics of worker threads reach the script's thread without it.
-static PANIC: Mutex<Option<(String, String)>> = Mutex::new(None);
+/// A panic that was kept for the report.
+struct Kept {
+    /// What it said.
+    what: String,
+    /// Where in the code it was.
+    place: String,
+    /// Its thread.
+    thread: ThreadId,
+    /// Whether that is one of the pool, whose panics go on in the thread that waits for its work.
+    pool: bool,
+}
+
+/// The last panic, until somebody asks. Panics of worker threads reach the script's thread without their text.
+static PANIC: Mutex<Option<Kept>> = Mutex::new(None);
 
 /// From here on a panic is kept for the report instead of being printed; with RUST_BACKTRACE it is printed too.
 pub fn keep_panics() {
@@ -28,8 +41,9 @@ pub fn keep_panics() {
             return;
         }
         let place = info.location().map_or_else(String::new, |at| format!("{}:{}", short(at.file()), at.line()));
-        let told = (said(info.payload()), place);
-        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        let (thread, pool) = (std::thread::current().id(), rayon::current_thread_index().is_some());
+        let kept = Kept { what: said(info.payload()), place, thread, pool };
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
         if loud {
             print(info);
         }
@@ -38,8 +52,17 @@ pub fn keep_panics() {
 
 /// A panic that nobody has reported yet.
 pub fn unreported() -> Option<Error> {
-    let (what, place) = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    Some(bug(&what, &place))
+    let kept = PANIC.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    Some(bug(&kept.what, &kept.place))
+}
+
+/// Forgets a panic that was contained: the work went on after it, so it is no bug that anybody has to hear of.
+fn forget_contained() {
+    let mut kept = PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+    let here = std::thread::current().id();
+    if kept.as_ref().is_some_and(|kept| kept.pool || kept.thread == here) {
+        *kept = None;
+    }
 }
 
 /// A file of a library without the folders of the machine that built it.
@@ -66,6 +89,7 @@ fn bug(what: &str, place: &str) -> Error {
 /// `internal`, with what the panic said and where.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
     std::panic::catch_unwind(AssertUnwindSafe(work))
+        .inspect(|_| forget_contained())
         .map_err(|payload| unreported().unwrap_or_else(|| bug(&said(payload.as_ref()), "")))
 }
 

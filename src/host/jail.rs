@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
 use crate::error::{Code, Error, Result};
+use crate::host::code::plain;
 use crate::host::console::locked;
 use crate::host::raise::raise;
-use crate::host::run::optimize;
+use crate::host::run::executable;
 use crate::host::saving::Keeping;
 use crate::host::session::Session;
 
@@ -80,9 +81,9 @@ impl ModuleResolver for Jail {
         self.session.add_source(&name, &text);
         let within = |error| Box::new(EvalAltResult::ErrorInModule(name.clone(), error, position));
         let scope = Scope::new();
-        let mut ast = engine.compile_with_scope(&scope, &text).map_err(|error| within(error.into()))?;
+        let mut ast = engine.compile_with_scope(&scope, plain(&text)).map_err(|error| within(error.into()))?;
         ast.set_source(&name);
-        let ast = optimize(engine, ast);
+        let ast = executable(engine, &scope, ast, &text);
         locked(&self.loaded).insert(name.clone(), None);
         let module = Module::eval_ast_as_new(scope, &ast, engine).map_err(within);
         let mut loaded = locked(&self.loaded);

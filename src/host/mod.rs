@@ -5,8 +5,10 @@
 //! lose their position, so bindings raise at the call (see [`raise`]); a missing function is found only when it is
 //! called, so [`check`] walks the syntax tree first.
 
+mod attempt;
 pub mod bind;
 pub mod callback;
+mod caught;
 pub mod check;
 mod closure;
 pub mod code;
@@ -15,15 +17,20 @@ pub mod console;
 pub mod definitions;
 pub mod diagnostic;
 pub mod docs;
+mod element;
 pub mod ending;
 pub mod events;
+mod explain;
 mod git;
+mod guard;
 mod harvest;
 mod hub;
 mod inputs;
 mod jail;
+mod kinds;
 pub mod machine;
 mod model_source;
+mod number;
 pub mod options;
 pub mod output;
 pub mod page;
@@ -71,18 +78,11 @@ pub fn engine(session: &Arc<Session>) -> Engine {
     bind::register(&mut engine);
 
     engine.set_fast_operators(false);
-    // `run::compile` checks the tree as it was written, dead branches included, and optimizes it then.
-    engine.set_optimization_level(OptimizationLevel::None);
-    engine.set_strict_variables(true);
+    language(&mut engine);
+    attempt::register(&mut engine);
     engine.set_max_call_levels(256);
-    engine.set_max_expr_depths(256, 128);
-    engine.set_max_string_size(1 << 28);
-    engine.set_max_array_size(1 << 26);
-    engine.set_max_map_size(1 << 20);
     engine.set_max_variables(1 << 16);
-    engine.set_max_functions(1 << 14);
     engine.set_max_modules(1 << 10);
-    engine.disable_symbol("eval");
     // A typing error in a property would otherwise be a silent `()`. `m.get("key") ?? 3` asks for one that may be absent.
     engine.set_fail_on_invalid_map_property(true);
     engine.set_module_resolver(jail::Jail::new(Arc::clone(session)));
@@ -94,7 +94,23 @@ pub fn engine(session: &Arc<Session>) -> Engine {
     engine.on_debug(move |text, source, position| {
         debugger.console().print(&format!("{}:{position:?}: {text}", source.unwrap_or("script")));
     });
-    let watcher = Arc::clone(session);
-    engine.on_progress(move |_| watcher.console().stopped().then_some(Dynamic::UNIT));
+    // Limits of rhai's own would count every element of a value after each call: see `guard`.
+    engine.set_max_string_size(0).set_max_array_size(0).set_max_map_size(0);
+    let (watcher, guard) = (Arc::clone(session), guard::Guard::new());
+    engine.on_progress(move |steps| match guard.check(steps) {
+        _ if watcher.console().stopped() => Some(Dynamic::UNIT),
+        Ok(()) => None,
+        Err(error) => Some(Dynamic::from(error)),
+    });
     engine
+}
+
+/// What a script may look like.
+fn language(engine: &mut Engine) {
+    // `run::compile` checks the tree as it was written, dead branches included, and optimizes it then.
+    engine.set_optimization_level(OptimizationLevel::None);
+    engine.set_strict_variables(true);
+    engine.set_max_expr_depths(256, 128);
+    engine.set_max_functions(1 << 14);
+    engine.disable_symbol("eval");
 }

@@ -54,10 +54,10 @@ pub fn declared(ast: &AST, source: &str) -> Option<Vec<(String, String)>> {
             return true;
         }
         let pairs: Vec<(String, Position)> = match call.args.first() {
-            Some(Expr::Map(map, _)) => map.0.iter().map(|(k, v)| (k.name.to_string(), v.start_position())).collect(),
+            Some(Expr::Map(map, _)) => map.0.iter().map(|(key, _)| (key.name.to_string(), key.pos)).collect(),
             _ => return true,
         };
-        found = Some(pairs.into_iter().map(|(name, position)| (name, literal(source, position))).collect());
+        found = Some(pairs.into_iter().map(|(name, position)| (name, written(source, position))).collect());
         false
     });
     found
@@ -93,22 +93,21 @@ pub fn resolve(ast: &AST, name: &str, given: &Value) -> Result<Value, Error> {
     to_json(&typed(name, default, &given)?, name)
 }
 
-/// The source text of a default value: up to the comma or brace that ends it.
-fn literal(source: &str, position: Position) -> String {
-    let line = position.line().unwrap_or(1);
-    let rest: String = source.lines().skip(line - 1).collect::<Vec<_>>().join("\n");
-    let mut depth = 0;
-    let mut quoted = false;
-    let mut text = String::new();
-    for c in rest.chars().skip(position.position().unwrap_or(1).saturating_sub(1)) {
-        match c {
-            '"' => quoted = !quoted,
-            '[' | '{' | '(' if !quoted => depth += 1,
-            ']' | '}' | ')' if !quoted && depth > 0 => depth -= 1,
-            ',' | '}' | '\n' if !quoted && depth == 0 => break,
-            _ => {}
-        }
-        text.push(c);
-    }
-    text.trim().to_string()
+/// The source text of the default of the key at a position. Where it ends, the parser says: at the first comma, brace or
+/// comment up to which the text is an expression.
+fn written(source: &str, key: Position) -> String {
+    let parser = Engine::new_raw();
+    let line = key.line().unwrap_or(1) - 1;
+    let start: usize = source.split_inclusive('\n').take(line).map(str::len).sum();
+    let column = key.position().unwrap_or(1).saturating_sub(1);
+    let rest = source[start..].char_indices().nth(column).map_or("", |(at, _)| &source[start + at..]);
+    let ends_at = |text: &str, signs: &[&str]| {
+        let mut ends: Vec<usize> = signs.iter().flat_map(|sign| text.match_indices(*sign)).map(|(at, _)| at).collect();
+        ends.sort_unstable();
+        ends.into_iter().find(|end| parser.compile_expression(&text[..*end]).is_ok())
+    };
+    let Some(colon) = ends_at(rest, &[":"]) else { return String::new() };
+    let value = rest[colon + 1..].trim_start();
+    let value = &value[..ends_at(value, &[",", "}", "//", "/*"]).unwrap_or(value.len())];
+    value.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_string()
 }

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use rhai::{Dynamic, EvalAltResult, INT, NativeCallContext, Position};
+use rhai::{Dynamic, Engine, EvalAltResult, INT, NativeCallContext, Position};
 
 use crate::error::{Code, Error, Result};
-use crate::host::session::session;
+use crate::host::diagnostic::Trace;
+use crate::host::explain::explain;
+use crate::host::session::{Session, session};
 use crate::progress::Stop;
 
 /// What a fallible binding returns.
@@ -56,30 +58,18 @@ pub fn raise(error: Error, position: Position) -> Box<EvalAltResult> {
 }
 
 /// A script error from inside a closure, as a core error: the way back through the core.
-pub fn lower(raised: &EvalAltResult) -> Error {
-    let mut inner = raised;
-    while let EvalAltResult::ErrorInFunctionCall(_, _, next, _) | EvalAltResult::ErrorInModule(_, next, _) = inner {
-        inner = next;
-    }
-    let error = match inner {
-        // An `exit` in a closure ends the script as well; the session has its code.
+pub fn lower(raised: &EvalAltResult, engine: &Engine, session: &Session) -> Error {
+    let trace = Trace::of(raised, "");
+    // An `exit` in a closure ends the script as well; the session has its code.
+    match trace.inner {
+        EvalAltResult::ErrorTerminated(why, _) if !why.is_unit() => {}
         EvalAltResult::ErrorTerminated(..) | EvalAltResult::Exit(..) => {
             return Error::new(Code::Interrupted, "interrupted");
         }
-        EvalAltResult::ErrorRuntime(value, _) => match value.clone().try_cast::<Error>() {
-            Some(error) => error,
-            None => Error::new(Code::Failed, value.to_string()),
-        },
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
-            Error::new(Code::UnknownFunction, format!("unknown function `{signature}`"))
-        }
-        other => {
-            let text = other.to_string();
-            let text = text.lines().next().unwrap_or_default();
-            Error::new(Code::Failed, text.rsplit_once(" (line ").map_or(text, |(head, _)| head))
-        }
-    };
-    match inner.position().line() {
+        _ => {}
+    }
+    let error = explain(trace.inner, engine, &session.source(&trace.file).unwrap_or_default());
+    match trace.inner.position().line() {
         Some(line) => error.fact("in the closure, line", line),
         None => error,
     }
@@ -103,7 +93,7 @@ pub fn script_name(name: &str) -> String {
         "FnPtr" | "Fn" => "closure",
         "Dynamic" | "?" => "any",
         "Blob" => "blob",
-        "ExclusiveRange" | "InclusiveRange" => "range",
+        "ExclusiveRange" | "InclusiveRange" | "Range<i64>" | "RangeInclusive<i64>" => "range",
         other => other,
     }
     .to_string()

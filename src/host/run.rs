@@ -6,10 +6,11 @@ use std::sync::Arc;
 use rhai::{AST, Engine, EvalAltResult, OptimizationLevel, Scope};
 
 use crate::error::{Code, Error};
+use crate::host::code::plain;
 use crate::host::diagnostic::Report;
 use crate::host::ending::guarded;
 use crate::host::session::Session;
-use crate::host::{engine, preflight};
+use crate::host::{attempt, engine, language, preflight};
 use crate::input;
 
 /// Stack for scripts: 256 nested calls of the interpreter need a few MB each in the worst case.
@@ -63,14 +64,19 @@ pub fn parse_with(
 ) -> Result<AST, Box<Report>> {
     session.add_source(name, text);
     let mut ast = engine
-        .compile_with_scope(scope, text)
+        .compile_with_scope(scope, plain(text))
         .map_err(|error| Box::new(Report::new(&EvalAltResult::from(error), name, engine, session)))?;
     ast.set_source(name);
     Ok(ast)
 }
 
+/// The tree to run for a checked script whose text is `text` and that sees the variables of `scope`.
+pub fn executable(engine: &Engine, scope: &Scope, ast: AST, text: &str) -> AST {
+    optimize(engine, attempt::executable(ast, scope, text, language))
+}
+
 /// The tree with constants folded and dead branches cut, and still with the name of its source, which rhai drops.
-pub fn optimize(engine: &Engine, ast: AST) -> AST {
+fn optimize(engine: &Engine, ast: AST) -> AST {
     let source = ast.source().unwrap_or_default().to_string();
     let mut ast = engine.optimize_ast(&Scope::new(), ast, OptimizationLevel::Simple);
     ast.set_source(source);
@@ -84,7 +90,7 @@ pub fn optimize(engine: &Engine, ast: AST) -> AST {
 pub fn compile(engine: &Engine, session: &Session, name: &str, text: &str) -> Result<AST, Box<Report>> {
     let ast = parse(engine, session, name, text)?;
     preflight::check(engine, session, &ast)?;
-    Ok(optimize(engine, ast))
+    Ok(executable(engine, &Scope::new(), ast, text))
 }
 
 /// Runs a script to its end; `session.ended()` has the code of an `exit`.

@@ -1,7 +1,7 @@
 //! Script values as JSON and back, as text that a person can read, and tensors as arrays.
 
 use candle_core::{DType, Tensor};
-use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map, NativeCallContext, Position};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -70,6 +70,12 @@ pub fn to_script(value: &impl Serialize) -> Result<Dynamic> {
 pub fn readable(ctx: &NativeCallContext, value: Dynamic) -> String {
     let plain = value.to_string();
     ctx.call_native_fn::<ImmutableString>("to_string", (value,)).map_or(plain, String::from)
+}
+
+/// The same where no call is at hand.
+pub fn readable_in(engine: &Engine, value: Dynamic) -> String {
+    let global = engine.new_global_runtime_state();
+    readable(&NativeCallContext::from((engine, "to_string", None, &global, Position::NONE)), value)
 }
 
 /// Nested arrays of a tensor's values.

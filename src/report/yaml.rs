@@ -77,7 +77,7 @@ pub fn parse_params(text: &str) -> Result<Value> {
     })?;
     match value {
         Value::Null => Ok(Value::Object(serde_json::Map::new())),
-        Value::Object(_) => Ok(value),
+        value @ Value::Object(_) => Ok(value),
         _ => Err(Error::new(Code::WrongType, "a parameter file holds names and values")
             .fact("expected", "lines such as `seed: 3`")),
     }

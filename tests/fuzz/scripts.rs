@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rhai::Scope;
 use saerun::error::Code;
 use saerun::host::session::Setup;
 use saerun::host::{Session, engine, preflight, run};
@@ -34,8 +35,9 @@ fn scripts_that_are_none() {
             if let Ok(ast) = &parsed {
                 preflight::declared(ast, &text);
             }
-            match parsed.and_then(|ast| preflight::check(&engine, &session, &ast).map(|()| run::optimize(&engine, ast)))
-            {
+            match parsed.and_then(|ast| {
+                preflight::check(&engine, &session, &ast).map(|()| run::executable(&engine, &Scope::new(), ast, &text))
+            }) {
                 Ok(_) => Ok(true),
                 Err(report) if report.error.code == Code::Internal => Err(format!("no plain error: {}", report.error)),
                 Err(report) => {

@@ -4,6 +4,9 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, FLOAT, FuncRegistration, INT, Map, Module, NativeCallContext};
 
 use crate::error::{Code, Error};
+use crate::host::caught::{Caught, line_of};
+use crate::host::explain::UNSAID;
+use crate::host::number::of_int_and_float;
 use crate::host::raise::{At, Raised};
 use crate::host::session::session;
 use crate::host::value::{readable, to_json};
@@ -31,13 +34,13 @@ const SUMMARY: &str =
 
 /// Registers everything of this file.
 pub fn register(engine: &mut Engine) {
-    register_type::<Error>(engine, "Error", |error| error.to_string());
+    register_type::<Caught>(engine, "Error", |caught| caught.error.to_string());
     engine.register_global_module(comparisons().into());
     engine.register_global_module(printing().into());
     engine.register_global_module(exported_module!(language).into());
 }
 
-/// The six comparisons of floats, exact as IEEE 754 has them. rhai's own allow an epsilon: `1e-17 == 0.0` would hold, and
+/// The six comparisons of floats, exact as IEEE 754 has them, and of ints with floats. rhai's own allow an epsilon: `1e-17 == 0.0` would hold, and
 /// `inf > 1.0` would not.
 fn comparisons() -> Module {
     fn add(module: &mut Module, name: &str, holds: &str, exact: fn(FLOAT, FLOAT) -> bool) {
@@ -52,8 +55,10 @@ fn comparisons() -> Module {
                 .in_global_namespace()
         };
         registration("float", "float").set_into_module(module, move |a: FLOAT, b: FLOAT| exact(a, b));
-        registration("float", "int").set_into_module(module, move |a: FLOAT, b: INT| exact(a, b as FLOAT));
-        registration("int", "float").set_into_module(module, move |a: INT, b: FLOAT| exact(a as FLOAT, b));
+        // The sign of the order stands for the numbers themselves; NaN has none.
+        let sign = |a: INT, b: FLOAT| of_int_and_float(a, b).map_or(FLOAT::NAN, |order| order as i8 as FLOAT);
+        registration("float", "int").set_into_module(module, move |a: FLOAT, b: INT| exact(-sign(b, a), 0.0));
+        registration("int", "float").set_into_module(module, move |a: INT, b: FLOAT| exact(sign(a, b), 0.0));
     }
     let mut module = Module::new();
     add(&mut module, "==", "!(0.1 + 0.2 == 0.3)", |a, b| a == b);
@@ -178,16 +183,21 @@ pub mod language {
 
     /// The kind of a caught error: a stable name such as `"unknown-option"`.
     ///
-    /// * `error`: what `catch (e)` caught.
+    /// * `error`: what `catch (e)` caught. What a script has thrown itself stays as it was thrown and has the kind `"failed"`; a
+    ///   map that it throws keeps its own `code`, `message` and `help`.
     ///
     /// ```rhai
     /// let code = "";
     /// try { tensor::zeros([-1]) } catch (e) { code = e.code; }
     /// assert_eq(code, "out-of-range");
+    /// try { [1, 2][5] } catch (e) { code = e.code; }
+    /// assert_eq(code, "out-of-range");
+    /// try { throw "too few rows" } catch (e) { assert_eq(e, "too few rows"); code = e.code; }
+    /// assert_eq(code, "failed");
     /// ```
     #[rhai_fn(get = "code", pure)]
-    pub fn error_code(error: &mut Error) -> String {
-        error.code.name().to_string()
+    pub fn error_code(error: &mut Caught) -> String {
+        error.error.code.name().to_string()
     }
 
     /// What went wrong, in one clause.
@@ -200,8 +210,8 @@ pub mod language {
     /// assert_eq(message, "assertion failed: too few rows");
     /// ```
     #[rhai_fn(get = "message", pure)]
-    pub fn error_message(error: &mut Error) -> String {
-        error.message.clone()
+    pub fn error_message(error: &mut Caught) -> String {
+        error.error.message.clone()
     }
 
     /// One thing to try, or `()`.
@@ -214,8 +224,85 @@ pub mod language {
     /// assert_eq(help, ());
     /// ```
     #[rhai_fn(get = "help", pure)]
-    pub fn error_help(error: &mut Error) -> Dynamic {
-        error.help.clone().map_or(Dynamic::UNIT, Dynamic::from)
+    pub fn error_help(error: &mut Caught) -> Dynamic {
+        error.error.help.clone().map_or(Dynamic::UNIT, Dynamic::from)
+    }
+
+    /// The line that raised a caught error, from 1, or `()`.
+    ///
+    /// * `error`: what `catch (e)` caught.
+    ///
+    /// ```rhai
+    /// let line = 0;
+    /// try { 1 / 0 } catch (e) { line = e.line; }
+    /// assert_eq(line, 2);
+    /// ```
+    #[rhai_fn(get = "line", pure)]
+    pub fn error_line(error: &mut Caught) -> Dynamic {
+        error.place.as_ref().map_or(Dynamic::UNIT, |place| Dynamic::from(place.line as INT))
+    }
+
+    /// The script that raised a caught error, which is another one than that which catches it after an import, or `()`.
+    ///
+    /// * `error`: what `catch (e)` caught, of saerun or of the language.
+    ///
+    /// ```rhai
+    /// let file = ();
+    /// try { [].code } catch (e) { file = e.file; }
+    /// assert(file.ends_with(".rhai"));
+    /// ```
+    #[rhai_fn(get = "file", pure)]
+    pub fn error_file(error: &mut Caught) -> Dynamic {
+        error.place.as_ref().map_or(Dynamic::UNIT, |place| Dynamic::from(place.file.clone()))
+    }
+
+    /// The kind of a value that a script has thrown itself: `"failed"`.
+    ///
+    /// * `error`: what `catch (e)` caught.
+    ///
+    /// ```rhai
+    /// try { throw 42 } catch (e) { assert_eq(e.code, "failed"); }
+    /// ```
+    #[rhai_fn(get = "code", pure, return_raw)]
+    pub fn thrown_code(error: &mut Dynamic) -> Raised<String> {
+        line_of(error, "code").map(|_| Code::Failed.name().to_string())
+    }
+
+    /// The text of a value that a script has thrown itself.
+    ///
+    /// * `error`: what `catch (e)` caught.
+    ///
+    /// ```rhai
+    /// try { throw 42 } catch (e) { assert_eq(e.message, "42"); }
+    /// ```
+    #[rhai_fn(get = "message", pure, return_raw)]
+    pub fn thrown_message(ctx: NativeCallContext, error: &mut Dynamic) -> Raised<String> {
+        let said = |error: &Dynamic| if error.is_unit() { UNSAID.to_string() } else { readable(&ctx, error.clone()) };
+        line_of(error, "message").map(|_| said(error))
+    }
+
+    /// The help of a value that a script has thrown itself: `()`.
+    ///
+    /// * `error`: what `catch (e)` caught.
+    ///
+    /// ```rhai
+    /// try { throw 42 } catch (e) { assert_eq(e.help, ()); }
+    /// ```
+    #[rhai_fn(get = "help", pure, return_raw)]
+    pub fn thrown_help(error: &mut Dynamic) -> Raised<Dynamic> {
+        line_of(error, "help").map(|_| Dynamic::UNIT)
+    }
+
+    /// The line that threw a value.
+    ///
+    /// * `error`: what `catch (e)` caught.
+    ///
+    /// ```rhai
+    /// try { throw 42 } catch (e) { assert_eq(e.line, 1); }
+    /// ```
+    #[rhai_fn(get = "line", pure, return_raw)]
+    pub fn thrown_line(error: &mut Dynamic) -> Raised<Dynamic> {
+        line_of(error, "line").map(|line| line.map_or(Dynamic::UNIT, |line| Dynamic::from(line as INT)))
     }
 
     /// Ends the script here, as its last line would: results and lock are written.

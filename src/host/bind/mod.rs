@@ -29,14 +29,20 @@
 //! share the documentation of another overload of the same name.
 
 pub mod activations;
+pub mod array;
+pub mod array_find;
+pub mod array_order;
 pub(crate) mod compare;
 pub mod corpus;
 pub(crate) mod dictionary;
 pub(crate) mod geometry;
 pub mod language;
+pub mod map_methods;
 pub mod model;
 pub(crate) mod neighbors;
+pub mod numbers;
 pub(crate) mod packing;
+pub mod padding;
 pub mod params;
 pub mod plot;
 pub(crate) mod reg;
@@ -46,6 +52,7 @@ pub mod run;
 pub mod sae;
 mod sae_files;
 mod sae_measure;
+mod shape;
 pub(crate) mod synthetic;
 pub mod table;
 mod table_query;
@@ -57,6 +64,12 @@ use rhai::{Engine, exported_module};
 /// Registers every namespace: one line each.
 pub fn register(engine: &mut Engine) {
     language::register(engine);
+    engine.register_global_module(exported_module!(numbers::numbers).into());
+    engine.register_global_module(exported_module!(padding::padding).into());
+    engine.register_global_module(exported_module!(array::array).into());
+    engine.register_global_module(exported_module!(array_find::array_find).into());
+    engine.register_global_module(exported_module!(array_order::array_order).into());
+    engine.register_global_module(exported_module!(map_methods::map_methods).into());
     engine.register_global_module(exported_module!(params::params).into());
     engine.register_type_with_name::<run::Progress>("Progress").register_iterator::<run::Progress>();
     engine.register_static_module("run", exported_module!(run::run).into());

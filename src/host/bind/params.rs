@@ -5,7 +5,8 @@ use rhai::{Dynamic, Map, NativeCallContext};
 use serde_json::Value;
 
 use crate::error::{Code, Error, Result};
-use crate::host::raise::{At, Raised, type_name, wrong_type};
+use crate::host::kinds;
+use crate::host::raise::{At, Raised};
 use crate::host::session::{Override, session};
 use crate::host::value::{from_json, to_json};
 
@@ -14,11 +15,15 @@ use crate::host::value::{from_json, to_json};
 pub mod params {
     /// Declares every parameter of the script with its default, which fixes its type.
     ///
-    /// * `defaults`: a map from name to default: bool, int, float, string, or an array of them. At most one call a script,
-    ///   at top level. `--set name=value` and `--params FILE.yaml` override; an int serves for a float.
+    /// * `defaults`: a map from name to default: bool, int, float, string, or an array or map of them. At most one call a
+    ///   script, at top level. `--set name=value` and `--params FILE.yaml` override. A default fixes the type, inside arrays and
+    ///   maps too: an int serves for a float, and null for nothing. An array may be given any length; an empty default takes
+    ///   elements of any type but null. A map may be given in part; the other keys keep their defaults. Only `()` as a default
+    ///   takes anything.
     ///
     /// Returns the map with the overrides in place.
-    /// Errors: `unknown-parameter` for an override that is not declared, `wrong-type` for one of another type.
+    /// Errors: `unknown-parameter` for an override that is not declared, and for a key that a default map does not have;
+    /// `wrong-type` for one of another type.
     ///
     /// ```rhai
     /// let p = params(#{ seed: 0, tokens: 1_000_000, sign: "signed" });
@@ -50,24 +55,17 @@ fn resolve(mut defaults: Map, overrides: &std::collections::BTreeMap<String, Ove
 
 /// An override as a value of its default's type.
 pub(crate) fn typed(name: &str, default: &Dynamic, given: &Override) -> Result<Dynamic> {
-    let what = format!("parameter `{name}`");
     let value = match given {
         Override::Plain(value) => from_json(value),
         Override::Text(text) if default.is_string() => Dynamic::from(text.clone()),
         Override::Text(text) => from_json(&parse(text)),
     };
-    if let (true, Ok(int)) = (default.is_float(), value.as_int()) {
-        return Ok(Dynamic::from(int as f64));
-    }
-    if default.is_unit() || value.type_id() == default.type_id() {
-        return Ok(value);
-    }
-    let expected = format!("{}, like its default", type_name(default));
-    Err(wrong_type(&what, &expected, &value))
+    kinds::fit(&format!("parameter `{name}`"), default, value)
 }
 
-/// The text of `--set`: a bool, a number (underscores allowed), a JSON array, or else a string.
-fn parse(text: &str) -> Value {
+/// The text of `--set`: a bool, a number (underscores allowed), a JSON array or map, or else a string.
+fn parse(given: &str) -> Value {
+    let text = given.trim();
     let plain = text.replace('_', "");
     let number = || plain.parse::<i64>().map(Value::from).ok().or_else(|| plain.parse::<f64>().map(Value::from).ok());
     match text {
@@ -76,6 +74,6 @@ fn parse(text: &str) -> Value {
         "()" => Value::Null,
         _ => number()
             .filter(|value| !value.is_null())
-            .unwrap_or_else(|| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_string()))),
+            .unwrap_or_else(|| serde_json::from_str(text).unwrap_or_else(|_| Value::String(given.to_string()))),
     }
 }

@@ -5,9 +5,9 @@ use rhai::{Dynamic, FnPtr, INT, Map, Module, NativeCallContext, exported_module}
 
 use crate::error::Result;
 use crate::host::bind::table::{each_map, to_cells, to_names};
-use crate::host::callback::Callback;
+use crate::host::element::Each;
 use crate::host::options::Options;
-use crate::host::raise::{At, Raised, count};
+use crate::host::raise::{At, Raised, count, lower};
 use crate::host::session::session;
 use crate::report::table::{Aggregate, Join, Table as Core};
 
@@ -67,10 +67,15 @@ mod query {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn filter(ctx: NativeCallContext, table: &mut Table, keep: FnPtr) -> Raised<Table> {
-        let keep = Callback::new(&ctx, keep);
-        let mut mask = Vec::with_capacity(table.height());
-        let look = |row| keep.call::<bool>((row,)).map(|wanted| mask.push(wanted));
-        each_map(table, session(&ctx).monitor(), look).at(&ctx)?;
+        let each = Each::new(&ctx, "Table.filter", keep);
+        let (mut mask, mut raised) = (Vec::with_capacity(table.height()), None);
+        let look = |row| match each.holds(&[], &mut Dynamic::from_map(row), Some(mask.len())) {
+            Ok(wanted) => Ok(mask.push(wanted)),
+            Err(error) => Err(lower(raised.insert(error))),
+        };
+        let done = each_map(table, session(&ctx).monitor(), look);
+        raised.map_or(Ok(()), Err)?;
+        done.at(&ctx)?;
         table.filter(&mask).at(&ctx)
     }
 

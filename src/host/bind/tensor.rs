@@ -5,6 +5,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, INT, Map, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
+use crate::host::bind::shape::{room, shape_of};
 use crate::host::bind::{language, tensor_math};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count, numbers, wrong_type};
@@ -28,24 +29,10 @@ const SHOWN: usize = 16;
 /// `Tensor [8192, 512] f32`; of a small one the values too.
 pub fn summary(tensor: &candle_core::Tensor) -> String {
     let shape = format!("Tensor {:?} f32", tensor.dims());
-    let small = (tensor.elem_count() <= SHOWN).then(|| values(tensor).ok()).flatten();
+    let small =
+        (tensor.elem_count() <= SHOWN && tensor.dims().iter().all(|n| *n <= SHOWN)).then(|| values(tensor).ok());
+    let small = small.flatten();
     small.map_or(shape.clone(), |values| format!("{shape}: {}", nested(&values, tensor.dims())))
-}
-
-/// A script array as a shape.
-fn shape_of(shape: &Array) -> Result<Vec<usize>> {
-    let one = |value: &Dynamic| match value.as_int() {
-        Ok(n) => count(n, "a length in the shape"),
-        Err(_) => Err(wrong_type("a length in the shape", "an int", value)),
-    };
-    let dims: Vec<usize> = shape.iter().map(one).collect::<Result<_>>()?;
-    room(&dims)?;
-    Ok(dims)
-}
-
-/// Refuses a tensor of this shape that does not fit into memory.
-pub(super) fn room(shape: &[usize]) -> Result<()> {
-    memory::check_shape("the tensor", shape, "try a smaller shape, or work in parts")
 }
 
 /// A tensor of these values.
@@ -362,7 +349,17 @@ pub mod tensor {
         };
         let indices: Vec<u32> = indices.iter().map(one).collect::<Result<_>>().at(&ctx)?;
         let n = indices.len();
-        room(&[&[n], &tensor.dims()[1..]].concat()).at(&ctx)?;
+        let shape = match tensor.dims() {
+            [rows, rest @ ..] if *rows > 0 => [&[n], rest].concat(),
+            _ => {
+                return Err(Error::new(Code::OutOfRange, "the tensor has no rows").fact("given", summary(tensor)))
+                    .at(&ctx);
+            }
+        };
+        room(&shape).at(&ctx)?;
+        if shape.contains(&0) {
+            return make(Vec::new(), &shape).at(&ctx);
+        }
         let indices = candle_core::Tensor::from_vec(indices, n, &Device::Cpu).at(&ctx)?;
         tensor.contiguous().and_then(|t| t.index_select(&indices, 0)).at(&ctx)
     }

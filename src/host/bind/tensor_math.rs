@@ -5,9 +5,9 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, FLOAT, FuncRegistration, INT, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
-use crate::host::bind::tensor::room;
+use crate::host::bind::shape::{room, shape_of};
 use crate::host::docs::HIDDEN;
-use crate::host::raise::{At, Raised, count, wrong_type};
+use crate::host::raise::{At, Raised, count};
 use crate::host::value::values;
 
 type T = candle_core::Tensor;
@@ -207,6 +207,17 @@ fn not_empty(tensor: &T, what: &str) -> Result<()> {
         .fact("given", format!("{:?}", tensor.dims())))
 }
 
+/// The matrix product. candle's leaves what it sums over no elements undefined.
+fn product(a: &T, b: &T) -> Result<T> {
+    if let ([batch @ .., n, k], [others @ .., l, m]) = (a.dims(), b.dims())
+        && (a.elem_count() == 0 || b.elem_count() == 0)
+        && (batch, k) == (others, l)
+    {
+        return Ok(T::zeros([batch, &[*n, *m]].concat(), DType::F32, &Device::Cpu)?);
+    }
+    Ok(a.contiguous()?.matmul(&b.contiguous()?)?)
+}
+
 /// The methods that are no elementwise function and no plain reduction.
 #[export_module]
 mod math {
@@ -228,7 +239,7 @@ mod math {
         if let ([batch @ .., n, _], [.., m]) = (tensor.dims(), other.dims()) {
             room(&[batch, &[*n, *m]].concat()).at(&ctx)?;
         }
-        tensor.contiguous().and_then(|a| a.matmul(&other.contiguous()?)).at(&ctx)
+        product(tensor, &other).at(&ctx)
     }
 
     /// Swaps the two dimensions of a matrix.
@@ -252,11 +263,7 @@ mod math {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn reshape(ctx: NativeCallContext, tensor: &mut Tensor, shape: Array) -> Raised<Tensor> {
-        let one = |value: &Dynamic| match value.as_int() {
-            Ok(n) => count(n, "a length in the shape"),
-            Err(_) => Err(wrong_type("a length in the shape", "an int", value)),
-        };
-        let dims: Vec<usize> = shape.iter().map(one).collect::<Result<_>>().at(&ctx)?;
+        let dims = shape_of(&shape).at(&ctx)?;
         tensor.reshape(dims).at(&ctx)
     }
 

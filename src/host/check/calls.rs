@@ -8,8 +8,8 @@ use rhai::AST;
 use super::facts::{CLOSURE, Call, Facts};
 use super::{Known, Say, Severity};
 use crate::error::{Code, Error};
-use crate::host::diagnostic::unknown_function;
 use crate::host::docs::{Function, Kind};
+use crate::host::explain::unknown_function;
 
 /// A function of a script: its name and how many parameters it has.
 pub(super) type Defined = (String, usize);

@@ -77,10 +77,10 @@ pub struct Call<'a> {
     pub always: bool,
 }
 
-/// One import by a literal path.
-pub struct Import {
-    /// The path as written.
-    pub path: String,
+/// One import.
+pub struct Import<'a> {
+    /// The path.
+    pub path: &'a Expr,
     /// Its name in the script.
     pub alias: String,
     /// Where the path stands.
@@ -137,14 +137,18 @@ pub struct Facts<'a> {
     pub calls: Vec<Call<'a>>,
     /// Every key of a map literal and every property that is named.
     pub keys: BTreeSet<String>,
-    /// Every import by a literal path.
-    pub imports: Vec<Import>,
+    /// Every import.
+    pub imports: Vec<Import<'a>>,
     /// Every variable.
     pub variables: Vec<Variable<'a>>,
     /// The variable that is meant at a spot.
     pub uses: BTreeMap<Spot, usize>,
     /// Every `==` and `!=`.
     pub comparisons: Vec<(&'a FnCallExpr, Position)>,
+    /// Every use of an operator.
+    pub operations: Vec<(&'a FnCallExpr, Position)>,
+    /// What `.log()` is called on, and where.
+    pub logs: Vec<(&'a Expr, Position)>,
     /// The loop variables that the closure at a spot captures.
     pub captures: BTreeMap<Spot, Vec<usize>>,
     /// What collections are given.

@@ -8,6 +8,7 @@ mod closures;
 mod facts;
 mod floats;
 pub mod keys;
+mod numbers;
 mod options;
 mod unused;
 mod walk;
@@ -15,7 +16,7 @@ mod walk;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rhai::{AST, Engine, Position};
+use rhai::{AST, Engine, Expr, Position};
 use serde_json::{Value, json};
 
 use crate::error::{Code, Error};
@@ -133,7 +134,11 @@ impl Checker<'_> {
         let facts = walk::walk(ast.statements(), &functions);
         let mut imported: Vec<(String, Option<Vec<calls::Defined>>)> = Vec::new();
         for import in &facts.imports {
-            let module = self.import(&file, import);
+            // A path that is only known when the script runs may hold anything.
+            let module = match facts.behind(import.path) {
+                Expr::StringConstant(path, _) => self.import(&file, path, import),
+                _ => None,
+            };
             imported.push((import.alias.clone(), module.map(|module| calls::defined_in(&module))));
         }
         self.seen.open.pop();
@@ -150,17 +155,18 @@ impl Checker<'_> {
         calls::check(&facts, &scope, say);
         options::check(&facts, &scope, say);
         floats::check(&facts, self.known, say);
+        numbers::check(&facts, &self.session.source(&file).unwrap_or_default(), say);
         closures::check(&facts, say);
         unused::check(&facts, say);
     }
 
     /// Follows one import; `None` when there is nothing to look into.
-    fn import(&mut self, file: &str, import: &facts::Import) -> Option<AST> {
+    fn import(&mut self, file: &str, path: &str, import: &facts::Import) -> Option<AST> {
         let mut say = |error: Error| {
             let report = Report::at(error, place(file, import.position));
             self.found.push(Finding { severity: Severity::Error, code: report.error.code.name(), report });
         };
-        let (name, text) = match jail::locate(self.session, Some(file), &import.path) {
+        let (name, text) = match jail::locate(self.session, Some(file), path) {
             Ok(found) => found,
             Err(error) => {
                 say(error);

@@ -18,8 +18,12 @@ pub fn walk<'a>(statements: &'a [Stmt], functions: &'a Functions) -> Facts<'a> {
     let mut facts = walker.facts;
     facts.calls.sort_by_key(|call| spot(call.position));
     facts.calls.dedup_by_key(|call| (spot(call.position), call.name.clone()));
-    facts.comparisons.sort_by_key(|(_, position)| spot(*position));
-    facts.comparisons.dedup_by_key(|(_, position)| spot(*position));
+    for operations in [&mut facts.comparisons, &mut facts.operations] {
+        operations.sort_by_key(|(_, position)| spot(*position));
+        operations.dedup_by_key(|(_, position)| spot(*position));
+    }
+    facts.logs.sort_by_key(|(_, position)| spot(*position));
+    facts.logs.dedup_by_key(|(_, position)| spot(*position));
     facts
 }
 
@@ -163,11 +167,10 @@ impl<'a> Walker<'a> {
 
     fn import(&mut self, path: &'a Expr, alias: &Ident, position: Position) {
         self.expression(path);
-        if let Expr::StringConstant(path, at) = path {
-            let position = if at.is_none() { position } else { *at };
-            let (path, alias) = (path.to_string(), alias.name.to_string());
-            self.facts.imports.push(Import { path, alias, position, always: self.way.always });
-        }
+        let at = path.start_position();
+        let position = if at.is_none() { position } else { at };
+        let alias = alias.name.to_string();
+        self.facts.imports.push(Import { path, alias, position, always: self.way.always });
     }
 
     fn assignment(&mut self, target: &'a Expr, value: &'a Expr, adds: bool) {
@@ -224,6 +227,12 @@ impl<'a> Walker<'a> {
                 self.part_of(&sides.lhs, part);
                 self.expression(&sides.rhs);
                 self.keeps(&sides.lhs, &sides.rhs);
+                if let Expr::MethodCall(call, position) = &sides.rhs
+                    && call.name == "log"
+                    && call.args.is_empty()
+                {
+                    self.facts.logs.push((&sides.lhs, *position));
+                }
             }
             Expr::Index(sides, _, _) => {
                 let part = match first(&sides.rhs) {
@@ -277,6 +286,9 @@ impl<'a> Walker<'a> {
         self.facts.shows_scope |= call.capture_parent_scope;
         if matches!(call.op_token, Some(Token::EqualsTo | Token::NotEqualsTo)) {
             self.facts.comparisons.push((call, position));
+        }
+        if call.is_operator_call() {
+            self.facts.operations.push((call, position));
         }
         if call.is_operator_call() || call.name.starts_with(CLOSURE) {
             return;

@@ -18,7 +18,7 @@ use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
 use crate::host::raise::type_name;
 use crate::host::session::Setup;
-use crate::host::{Session, docs, preflight, run};
+use crate::host::{Session, attempt, docs, language, preflight, run};
 
 pub use complete::{Candidate, Names, complete, hint};
 pub use history::History;
@@ -221,6 +221,7 @@ impl Repl {
         let played = run::on_big_stack(session, || {
             let ast = run::parse_with(engine, session, &scope, name, text)?;
             preflight::check(engine, session, &ast)?;
+            let ast = attempt::executable(ast, &scope, text, language);
             let (outcome, imports) = evaluate(engine, &mut scope, &ast);
             session.console().clear();
             let outcome = outcome.map_err(|raised| Box::new(Report::new(&raised, name, engine, session)));
