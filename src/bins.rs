@@ -48,17 +48,17 @@ impl Bins {
         let Wanted { width, from, to, range, closed, most } = *wanted;
         let wrong = |what: &str| Error::new(Code::OutOfRange, what.to_string());
         if !(width.is_finite() && width > 0.0) {
-            return Err(wrong("the bin width is not a positive number").fact("bin_width", width));
+            return Err(wrong("the bin width is not a positive number").fact("bin_width", short(width)));
         }
         for (name, end) in [("from", from), ("to", to)] {
             if let Some(end) = end.filter(|end| !end.is_finite()) {
-                return Err(wrong(&format!("`{name}` is not a finite number")).fact(name, end));
+                return Err(wrong(&format!("`{name}` is not a finite number")).fact(name, short(end)));
             }
         }
         if let (Some(from), Some(to)) = (from, to)
             && to <= from
         {
-            return Err(wrong("`to` is not above `from`").fact("from", from).fact("to", to));
+            return Err(wrong("`to` is not above `from`").fact("from", short(from)).fact("to", short(to)));
         }
         let origin = from.unwrap_or(0.0);
         let Some(range) = range.or(from.zip(to)) else { return Ok(Bins { origin, first: 0.0, width, count: 0 }) };
@@ -67,8 +67,8 @@ impl Bins {
         let largest = to.unwrap_or(range.1).max(least);
         if width < FINEST * least.abs().max(largest.abs()) {
             return Err(wrong("the bins are finer than floats of this size can tell apart")
-                .fact("bin_width", width)
-                .fact("values up to", least.abs().max(largest.abs())));
+                .fact("bin_width", short(width))
+                .fact("values up to", short(least.abs().max(largest.abs()))));
         }
         let mut bins = Bins { origin, first: 0.0, width, count: 1 };
         bins.first = if from.is_some() { 0.0 } else { bins.place(least) };
@@ -79,9 +79,9 @@ impl Bins {
         let count = (end - bins.first).max(1.0);
         if !(count <= most as f64) {
             return Err(wrong(&format!("there would be more than {most} bins"))
-                .fact("bin_width", width)
-                .fact("from", least)
-                .fact("to", largest)
+                .fact("bin_width", short(width))
+                .fact("from", short(least))
+                .fact("to", short(largest))
                 .help("choose a larger `bin_width`, or a shorter range by `from` and `to`"));
         }
         bins.count = count as usize;
@@ -157,6 +157,11 @@ impl Bins {
     fn place(&self, value: f64) -> f64 {
         (self.widths(value) + SLACK).floor()
     }
+}
+
+/// With an exponent where the digits would be many.
+fn short(x: f64) -> String {
+    format!("{x:?}")
 }
 
 /// k times the width; where the width is one over an integer, the nearest number to it (0.29, not 0.29000000000000004).

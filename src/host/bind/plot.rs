@@ -19,9 +19,11 @@ pub fn register(engine: &mut Engine) {
     engine.register_static_module("plot", exported_module!(plot).into());
 }
 
-/// The options with tensors as arrays, and with `()` for floats that are not finite: these are not drawn.
+/// The options with tensors as arrays, and in arrays `()` for floats that are not finite: these are not drawn. An option by
+/// itself that is not finite stays, and is refused.
 fn drawable(options: Map) -> Result<Map> {
-    options.into_iter().map(|(key, value)| Ok((key, plain(value)?))).collect()
+    let one = |value: Dynamic| if value.is_float() { Ok(value) } else { plain(value) };
+    options.into_iter().map(|(key, value)| Ok((key, one(value)?))).collect()
 }
 
 fn plain(value: Dynamic) -> Result<Dynamic> {
