@@ -41,7 +41,7 @@ pub struct Arguments {
     /// Only what is known to take less than a minute, or says `// verify: quick` before its code
     #[arg(long)]
     quick: bool,
-    /// Run nothing: only see whether files, locks and scripts belong together
+    /// Run nothing: only see whether files, locks, scripts and inputs belong together
     #[arg(long, conflicts_with = "quick")]
     no_run: bool,
     /// Use what is remembered: quick, but then a result that was wrong when it was remembered stays wrong
@@ -69,8 +69,8 @@ Example:
     scores.csv row 1, column `l0`: 17.8 -> 17.9 (0.1 apart)
 
 First the files are compared with the lock: a table that was edited by hand, or committed with the
-lock of another run, is said so at once, and so is a script that has changed since. Then the script
-runs with the parameters of the lock, in a temporary folder. On a processor with the instructions
+lock of another run, is said so at once, and so is a script or an input that has changed since, and
+a lock that was edited. Then the script runs with the parameters of the lock, in a temporary folder. On a processor with the instructions
 that the lock names, every byte must be the same. On another one, floats of tables may differ by a
 part in a thousand, or by what the script allows: t.save(\"scores\", #{ tolerance: #{ l0: 0.1 } });
 ints and text may not.

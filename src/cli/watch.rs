@@ -46,7 +46,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 
 /// Runs, waits for a change, and runs again, until Ctrl-C.
 pub(super) fn watch(arguments: &Arguments) -> Result<(), Failure> {
-    let leave = arguments.run.options.limits.apply()?.stop;
+    let leaving = arguments.run.options.limits.apply()?;
+    let leave = &leaving.stop;
     arguments.run.options.use_threads()?;
     let limit = (!arguments.all).then(|| Duration::from_secs_f64(arguments.limit));
     let root = project()?;
@@ -59,12 +60,12 @@ pub(super) fn watch(arguments: &Arguments) -> Result<(), Failure> {
         data: BTreeMap::new(),
     };
     while !leave.load(Ordering::Relaxed) {
-        let names = once(arguments, limit, &leave, &mut watched)?;
+        let names = once(arguments, limit, &leaving, &mut watched)?;
         if leave.load(Ordering::Relaxed) {
             break;
         }
         errln!("watching {}; Ctrl-C ends", names.join(", "));
-        watched.wait(&leave);
+        watched.wait(leave);
     }
     Ok(())
 }
@@ -73,7 +74,7 @@ pub(super) fn watch(arguments: &Arguments) -> Result<(), Failure> {
 fn once(
     arguments: &Arguments,
     limit: Option<Duration>,
-    leave: &AtomicBool,
+    leaving: &limits::Watched,
     watched: &mut Watched,
 ) -> Result<Vec<String>, Failure> {
     let stopper = limits::Watched::default();
@@ -89,6 +90,7 @@ fn once(
     };
     let session = Arc::new(Session::new(setup)?);
     session.add_source(&script.name, &script.text);
+    leaving.guard(&session, None);
     let (outcome, late) = std::thread::scope(|scope| {
         let running = scope.spawn(|| run::perform(&session, &script, &run::Ending::default()));
         let mut late = None;
@@ -98,7 +100,7 @@ fn once(
             if let Some((key, _)) = session.computing().filter(over) {
                 late.get_or_insert(key);
             }
-            if late.is_some() || leave.load(Ordering::Relaxed) {
+            if late.is_some() || leaving.stop.load(Ordering::Relaxed) {
                 stopper.stop.store(true, Ordering::Relaxed);
             }
         }

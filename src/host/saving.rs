@@ -115,7 +115,7 @@ impl Session {
         }
         let who = format!("{}, process {}", self.script, std::process::id());
         let mut said = false;
-        while let Err(other) = self.results().take(&who)? {
+        while let Err(other) = self.results().take(&who) {
             if !said {
                 let other = if other.is_empty() { "another run".to_string() } else { format!("another run ({other})") };
                 self.console().warn(&format!("{} is taken by {other}: waiting until it ends", self.home_name()));

@@ -118,13 +118,15 @@ impl Results {
     /// Takes the folder for this run; see [`FolderLock::take`]. What a killed run had begun to put into it is finished.
     ///
     /// # Errors
-    /// `write-failed`.
-    pub fn take(&self, who: &str) -> Result<std::result::Result<(), String>> {
-        let Some(project) = &self.0.project else { return Ok(Ok(())) };
-        Ok(FolderLock::take(project, &self.0.home, who)?.map(|lock| {
-            self.state().lock = Some(lock);
-            swap::finish_swap(&self.0.home);
-        }))
+    /// What the run that has the folder says of itself.
+    pub fn take(&self, who: &str) -> std::result::Result<(), String> {
+        let Some(project) = &self.0.project else { return Ok(()) };
+        // In a project that cannot be written there is no lock either; the results may go elsewhere all the same.
+        if let Ok(taken) = FolderLock::take(project, &self.0.home, who) {
+            self.state().lock = Some(taken?);
+        }
+        swap::finish_swap(&self.0.home);
+        Ok(())
     }
 
     /// Lets other runs take the folder.
@@ -190,11 +192,13 @@ impl Results {
         let Some(project) = &self.0.project else { return Ok(self.0.home.clone()) };
         let mut state = self.state();
         if state.stage.is_none() {
-            hidden(project)?;
             let runs = runs::runs_dir(project);
-            parent_of(&runs.join("x"))?;
-            leftovers(&runs, &mut |left| state.adopted.extend(runs::adopt(project, left)));
-            let stage = temporary_dir(&runs)?;
+            let stage = if hidden(project).and_then(|_| parent_of(&runs.join("x"))).is_ok() {
+                leftovers(&runs, &mut |left| state.adopted.extend(runs::adopt(project, left)));
+                temporary_dir(&runs)?
+            } else {
+                temporary_dir(parent_of(&self.0.home)?)?
+            };
             let files = stage.path().join(FILES);
             fs::create_dir(&files).map_err(|error| write_failed(&files, error))?;
             state.stage = Some(stage);

@@ -18,6 +18,9 @@ use crate::error::Result;
 const WAITING: &str = ".saerun-swap";
 const COMPLETE: &str = ".complete.json";
 
+/// A folder with more files of the user's own is none of results, and does not change places with another one.
+const MOST: usize = 2000;
+
 /// What else a swap has to do.
 #[derive(Serialize, Deserialize)]
 struct Complete {
@@ -108,7 +111,10 @@ pub(super) fn into_place(new: &Path, home: &Path, stale: &[String]) -> Result<()
         return Ok(());
     }
     let staged = names(new);
-    match carry(home, new, stale).and_then(|()| exchange(new, home)) {
+    // A folder that holds the staged files, such as the project itself, cannot change places with them.
+    let apart = !super::folder_lock::real(new).starts_with(home);
+    let exchanged = if apart { carry(home, new, stale, &mut 0) } else { Err(io::ErrorKind::Unsupported.into()) };
+    match exchanged.and_then(|()| exchange(new, home)) {
         Ok(()) => {
             rescue(new, home, &staged, stale);
             sync_dir(parent);
@@ -160,8 +166,9 @@ pub fn finish_swap(home: &Path) {
     let _ = fs::remove_dir_all(waiting);
 }
 
-/// Links into `new` what `home` holds and `new` does not: the user's own files stay where they are.
-fn carry(home: &Path, new: &Path, stale: &[String]) -> io::Result<()> {
+/// Links into `new` what `home` holds and `new` does not: the user's own files stay where they are. Fails where `linked` comes to
+/// more than [`MOST`].
+fn carry(home: &Path, new: &Path, stale: &[String], linked: &mut usize) -> io::Result<()> {
     fs::set_permissions(new, home.metadata()?.permissions())?;
     let replaced = SAVED.iter().any(|name| new.join(name).exists());
     for name in names(home) {
@@ -171,13 +178,17 @@ fn carry(home: &Path, new: &Path, stale: &[String]) -> io::Result<()> {
         if gone || (replaced && SAVED.contains(&name.as_str())) {
             continue;
         }
+        *linked += 1;
+        if *linked > MOST {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let is_dir = from.symlink_metadata()?.is_dir();
         match to.symlink_metadata() {
-            Ok(there) if is_dir && there.is_dir() => carry(&from, &to, &[])?,
+            Ok(there) if is_dir && there.is_dir() => carry(&from, &to, &[], linked)?,
             Ok(_) => {}
             Err(_) if is_dir => {
                 fs::create_dir(&to)?;
-                carry(&from, &to, &[])?;
+                carry(&from, &to, &[], linked)?;
             }
             Err(_) => fs::hard_link(&from, &to)?,
         }
