@@ -69,11 +69,11 @@ Example:
     scores.csv row 1, column `l0`: 17.8 -> 17.9 (0.1 apart)
 
 First the files are compared with the lock: a table that was edited by hand, or committed with the
-lock of another run, is said so at once, and so is a script or an input that has changed since, and
-a lock that was edited. Then the script runs with the parameters of the lock, in a temporary folder. On a processor with the instructions
-that the lock names, every byte must be the same. On another one, floats of tables may differ by a
-part in a thousand, or by what the script allows: t.save(\"scores\", #{ tolerance: #{ l0: 0.1 } });
-ints and text may not.
+lock of another run, is said so at once, and so is a lock that was edited, and a script or an input
+that has changed since. Then the script runs with the parameters of the lock, in a temporary folder.
+On a processor with the instructions that the lock names, every byte must be the same. On another
+one, floats of tables may differ by a part in a thousand, or by what the script allows:
+t.save(\"scores\", #{ tolerance: #{ l0: 0.1 } }); ints and text may not.
 
 Exit codes: 0 all is the same, 1 a script failed, 3 something differs.";
 
