@@ -42,7 +42,7 @@ pub(super) fn cell(arguments: &Arguments) -> Result<(), Failure> {
     let first = arguments.index.saturating_mul(arguments.pack);
     plan.cell(first).map_err(Failure::usage)?;
     plan.check_sources(&root).map_err(Failure::usage)?;
-    threads::use_threads(arguments.threads)?;
+    threads::use_threads(arguments.threads);
     // Slurm sends the same signal to the task and to the cell, and a second one must not cost the checkpoint.
     let watched = limits::watch_signals(false);
     let mut failed = Vec::new();

@@ -166,6 +166,10 @@ fn what_it_says() -> u8 {
             return 0;
         }
     };
+    if let Err(failure) = threads::check_environment() {
+        errln!("{}", failure.text);
+        return failure.exit_code;
+    }
     let outcome = match (arguments.verb, arguments.run) {
         (Some(Verb::Run(arguments)), _) | (None, Some(arguments)) => run::run(&arguments),
         (Some(Verb::Params { file }), _) => params::params(&file),

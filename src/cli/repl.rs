@@ -89,7 +89,7 @@ pub(super) fn repl(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::usage(error.help("Ctrl-C stops what is running")));
     }
     arguments.options.limits.set()?;
-    arguments.options.use_threads()?;
+    arguments.options.use_threads();
     watch_signals(&attention);
     let root = setup.root.clone();
     let mut talk = Talk { repl: Repl::new(setup)?, root, attention, failures: 0, interrupted: false, left: None };

@@ -104,7 +104,7 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
 /// Runs a script and leaves its results, its prose and its lock.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let watched = arguments.options.limits.apply()?;
-    arguments.options.use_threads()?;
+    arguments.options.use_threads();
     let (script, setup) = open(arguments, &watched)?;
     let session = Arc::new(Session::new(setup)?);
     let ending = Ending { verifying: arguments.verify_in.is_some(), report: arguments.report.clone() };
@@ -159,8 +159,8 @@ impl Options {
     }
 
     /// Computes with as many threads as are asked for, from here on.
-    pub(super) fn use_threads(&self) -> Result<(), Failure> {
-        threads::use_threads(self.threads)
+    pub(super) fn use_threads(&self) {
+        threads::use_threads(self.threads);
     }
 
     /// The file with parameters, if there is one.

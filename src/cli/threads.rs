@@ -34,21 +34,20 @@ fn cores_in_words() -> String {
     }
 }
 
-/// Computes with so many threads from here on; `None` leaves the choice to the environment and the machine.
-pub(super) fn use_threads(given: Option<u16>) -> Result<(), Failure> {
-    let given = match (given, std::env::var(VARIABLE)) {
-        (Some(given), _) => Some(given),
-        (None, Ok(text)) if !text.trim().is_empty() => Some(threads(&text).map_err(|reason| {
-            Failure::usage(Error::new(
-                Code::OutOfRange,
-                format!("`{VARIABLE}={text}` is no number of threads: {reason}"),
-            ))
-        })?),
-        _ => None,
-    };
-    if let Some(number) = given {
-        // Nothing has used the pool yet, so this cannot come too late.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(number.into()).build_global();
+/// Sees that the environment does not ask for more: every verb may compute.
+pub(super) fn check_environment() -> Result<(), Failure> {
+    let text = std::env::var(VARIABLE).unwrap_or_default();
+    if text.trim().is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let wrong = |reason| Error::new(Code::OutOfRange, format!("`{VARIABLE}={text}` is no number of threads: {reason}"));
+    threads(&text).map(drop).map_err(|reason| Failure::usage(wrong(reason)))
+}
+
+/// Computes with so many threads from here on; `None` leaves the choice to the environment and the machine.
+pub(super) fn use_threads(threads: Option<u16>) {
+    if let Some(threads) = threads {
+        // Nothing has used the pool yet, so this cannot come too late.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    }
 }

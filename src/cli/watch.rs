@@ -48,7 +48,7 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub(super) fn watch(arguments: &Arguments) -> Result<(), Failure> {
     let leaving = arguments.run.options.limits.apply()?;
     let leave = &leaving.stop;
-    arguments.run.options.use_threads()?;
+    arguments.run.options.use_threads();
     let limit = (!arguments.all).then(|| Duration::from_secs_f64(arguments.limit));
     let root = project()?;
     // What cannot be read now is a slip of the command line; later it is a file that is just being saved.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::store::Git;
 
 /// How long git may take for all questions of a run together. They are asked while the script runs.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A patch that is longer is not kept, and not read to its end.
 const LONGEST: u64 = 64 << 20;

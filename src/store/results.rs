@@ -193,7 +193,8 @@ impl Results {
         let mut state = self.state();
         if state.stage.is_none() {
             let runs = runs::runs_dir(project);
-            let stage = if hidden(project).and_then(|_| parent_of(&runs.join("x"))).is_ok() {
+            let made = hidden(project).and_then(|_| parent_of(&runs.join("x")).map(|_| ()));
+            let stage = if made.is_ok() {
                 leftovers(&runs, &mut |left| state.adopted.extend(runs::adopt(project, left)));
                 temporary_dir(&runs)?
             } else {
