@@ -85,12 +85,15 @@ fn age(folder: &Path, names: &BTreeMap<String, String>) {
     }
 }
 
-/// Each result is what it was, or what it will be.
+/// The results are what they were, or what they will be: all of them.
 fn check(found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, when: &str) {
     let old = blake3::hash(OLD).to_hex().to_string();
     for (name, digest) in found {
         assert!(*digest == old || *digest == wanted[name], "{when}: {name} is neither old nor new");
     }
+    let kept = found.values().filter(|digest| **digest == old).count();
+    assert!(kept == 0 || kept == found.len(), "{when}: {kept} of {} files are old", found.len());
+    assert!(found.is_empty() || found.len() == wanted.len(), "{when}: {:?}", found.keys());
 }
 
 /// Waits until a process has worked for so many ticks of the processor's time, or has ended: how far it is does not depend

@@ -58,8 +58,13 @@ impl Session {
         if before.stamp.as_ref() == Some(&stamp) || inputs.is_own(path) {
             return Ok(());
         }
+        if before.digest.is_none() {
+            // Nothing was made of it: it could not be read.
+            inputs.first.insert(path.to_path_buf(), First { stamp: Some(stamp), digest: None });
+            return Ok(());
+        }
         let now = store::hash_input(path, self.console().stop()).ok();
-        if before.digest.is_some() && before.digest == now {
+        if before.digest == now {
             inputs.first.insert(path.to_path_buf(), First { stamp: Some(stamp), digest: now });
             return Ok(());
         }
