@@ -1,6 +1,9 @@
 //! Reading activations: whole contexts through the target model up to the hook, each row to its shuffled place.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::file::{Dtype, Header};
 use super::origin::Origin;
@@ -36,7 +39,7 @@ pub struct HarvestOptions {
 }
 
 /// A token whose positions are left out: `"bos"`, `"eos"`, the token itself, or its id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Excluded {
     /// A token of this id.
@@ -54,6 +57,32 @@ pub enum Store {
     File,
     /// Nowhere: they are read from the model while they are used, section by section.
     Stream,
+}
+
+impl<'de> Deserialize<'de> for Excluded {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> std::result::Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Excluded;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a token or its id")
+            }
+
+            fn visit_str<E>(self, token: &str) -> std::result::Result<Excluded, E> {
+                Ok(Excluded::Token(token.to_string()))
+            }
+
+            fn visit_u64<E: de::Error>(self, id: u64) -> std::result::Result<Excluded, E> {
+                u32::try_from(id).map(Excluded::Id).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(id), &self))
+            }
+
+            fn visit_i64<E: de::Error>(self, id: i64) -> std::result::Result<Excluded, E> {
+                u32::try_from(id).map(Excluded::Id).map_err(|_| E::invalid_value(de::Unexpected::Signed(id), &self))
+            }
+        }
+        value.deserialize_any(Either)
+    }
 }
 
 impl Default for HarvestOptions {

@@ -171,7 +171,8 @@ fn folder(path: &Path, reading: &Reading<'_>) -> Result<Vec<Vec<String>>> {
         return Err(error.fact("known", KNOWN).help("turn the files into JSON lines with a field `text`"));
     }
     if !skipped.is_empty() {
-        reading.monitor.warn(&format!("`{}`: not read: {named}", path.display()));
+        let name = path.file_name().map_or_else(|| ".".into(), |name| name.to_string_lossy());
+        reading.monitor.warn(&format!("files of `{name}` are not read: {named}"));
     }
     Ok(sources)
 }

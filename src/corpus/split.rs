@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Corpus;
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::rng::Rng;
 
 /// How [`Corpus::split`] divides.
@@ -42,6 +43,7 @@ impl Corpus {
                 Error::new(Code::OutOfRange, "`test_fraction` must lie between 0 and 1").fact("given", fraction)
             );
         }
+        memory::check("the parts of the corpus", self.bytes() as u64, "use some of the corpus")?;
         let groups = if options.stratify { self.groups() } else { vec![(0..self.documents().len()).collect()] };
         let (mut train, mut test) = (Part::default(), Part::default());
         for group in groups {

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::error::Result;
+use crate::{memory, progress};
+
 /// Cross-entropies in nats a token.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Baselines {
@@ -17,20 +20,35 @@ pub struct Baselines {
     pub bigram_linear: f64,
 }
 
+/// Tokens between two looks for a stop.
+const LOOK: usize = 1 << 16;
+
+/// Bytes of a pair of tokens in the map.
+const A_PAIR: u64 = 48;
+
 /// Fits both models to `train` and scores each token of `test` after its first.
-pub fn baselines(train: &[u32], test: &[u32], d_vocab: usize) -> Baselines {
+///
+/// # Errors
+/// `too-large` when the pairs do not fit into memory; `interrupted`.
+pub fn baselines(train: &[u32], test: &[u32], d_vocab: usize) -> Result<Baselines> {
+    let most = (train.len() as u64).min((d_vocab as u64).saturating_mul(d_vocab as u64));
+    memory::check("the pairs of tokens", A_PAIR * most, "fit them to less text")?;
     let mut count = vec![1.0f64; d_vocab];
     train.iter().for_each(|&t| count[t as usize] += 1.0);
     let total: f64 = count.iter().sum();
     let mut pairs: BTreeMap<(u32, u32), f64> = BTreeMap::new();
-    train.windows(2).for_each(|w| *pairs.entry((w[0], w[1])).or_default() += 1.0);
+    for (i, w) in train.windows(2).enumerate() {
+        look(i)?;
+        *pairs.entry((w[0], w[1])).or_default() += 1.0;
+    }
     let mut after = vec![(0.0, 0.0); d_vocab];
     for ((first, _), n) in &pairs {
         after[*first as usize].0 += n;
         after[*first as usize].1 += 1.0;
     }
     let (mut unigram, mut bigram, mut linear) = (0.0, 0.0, [0.0; 19]);
-    for w in test.windows(2) {
+    for (i, w) in test.windows(2).enumerate() {
+        look(i)?;
         let p1 = count[w[1] as usize] / total;
         let (seen, distinct) = after[w[0] as usize];
         let pair = pairs.get(&(w[0], w[1])).copied().unwrap_or(0.0);
@@ -45,5 +63,9 @@ pub fn baselines(train: &[u32], test: &[u32], d_vocab: usize) -> Baselines {
     }
     let n = test.len().saturating_sub(1).max(1) as f64;
     let best = linear.into_iter().fold(f64::INFINITY, f64::min);
-    Baselines { unigram: unigram / n, bigram: bigram / n, bigram_linear: best / n }
+    Ok(Baselines { unigram: unigram / n, bigram: bigram / n, bigram_linear: best / n })
+}
+
+fn look(i: usize) -> Result<()> {
+    if i.is_multiple_of(LOOK) { progress::check_stop() } else { Ok(()) }
 }

@@ -333,7 +333,8 @@ pub mod model {
         test: Corpus,
     ) -> Raised<Dynamic> {
         let tokens = |corpus: &Corpus| model.tokenizer().stream(corpus).at(&ctx);
-        to_script(&ngram::baselines(&tokens(&train)?, &tokens(&test)?, model.config().d_vocab)).at(&ctx)
+        let (train, test) = (tokens(&train)?, tokens(&test)?);
+        to_script(&ngram::baselines(&train, &test, model.config().d_vocab).at(&ctx)?).at(&ctx)
     }
 
     /// Reads the model's activations at a hook, each context's first positions left out, rows in one uniform shuffle. Remembered by content.

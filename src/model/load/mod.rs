@@ -129,7 +129,9 @@ pub fn of_torch(name: &str, bytes: &[u8]) -> Result<Tensors> {
         progress::check_stop()?;
         let count = stored.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).unwrap_or(usize::MAX);
         left = left.checked_sub(count).ok_or_else(|| damaged(name, format!("`{}` is too large", stored.name)))?;
-        tensors::check_memory(count)?;
+        // A tensor in another order needs the places of its values.
+        let turned = stored.strides != torch::row_major(&stored.shape);
+        tensors::check_memory(count.saturating_mul(if turned { 4 } else { 1 }))?;
         let values = stored.values().ok_or_else(|| "it reaches beyond its values".to_string());
         tensors.add(&stored.name, &stored.shape, values);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Code, Error, Result};
-use crate::memory;
+use crate::{memory, progress};
 
 /// The values of one tensor, or why there are none.
 struct Entry {
@@ -52,6 +52,7 @@ impl Tensors {
     /// # Errors
     /// `damaged-file` when it is not there, cut short or not finite; `shape-mismatch`; `unsupported` for its kind of numbers.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        progress::check_stop()?;
         let missing = self.missing(name);
         let entry = self.entries.remove(name).ok_or(missing)?;
         if entry.shape != shape {
