@@ -154,6 +154,9 @@ static PROCESS: RwLock<Option<Arc<AtomicBool>>> = RwLock::new(None);
 /// How often [`abandonable`] looks for a stop.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Stack of the thread of [`abandonable`].
+const STACK: usize = 16 << 20;
+
 /// From here on, work that has no [`Monitor`] at hand (readers, the tokenizer) stops when this flag is set.
 pub fn stop_by(flag: &Arc<AtomicBool>) {
     *PROCESS.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(flag));
@@ -180,7 +183,7 @@ pub fn check_stop() -> Result<()> {
 pub fn abandonable<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     check_stop()?;
     let (send, receive) = std::sync::mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new().spawn(move || {
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(move || {
         // Nobody receives when the work was abandoned.
         let _ = send.send(work());
     });

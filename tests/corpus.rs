@@ -19,22 +19,31 @@ fn embedded_corpora_are_what_the_list_says() {
 fn a_split_holds_out_whole_documents_and_loses_none() {
     let corpus = Corpus::new("c", (0..100).map(|i| format!("{i} {}", "word ".repeat(10 + i % 7))).collect());
     let split = |options: &SplitOptions| corpus.split(options).expect("two parts");
-    let (train, test) = split(&SplitOptions { test_fraction: 0.2, seed: 3 });
+    let (train, test) = split(&SplitOptions { test_fraction: 0.2, seed: 3, ..SplitOptions::default() });
     assert!(test.bytes() * 5 >= corpus.bytes() && test.bytes() * 4 < corpus.bytes());
     let mut all: Vec<_> = train.documents().iter().chain(test.documents()).collect();
     all.sort();
     let mut expected: Vec<_> = corpus.documents().iter().collect();
     expected.sort();
     assert_eq!(all, expected);
-    assert_eq!(split(&SplitOptions { test_fraction: 0.2, seed: 3 }).1.digest(), test.digest());
-    assert_ne!(split(&SplitOptions { test_fraction: 0.2, seed: 4 }).1.digest(), test.digest());
+    assert_eq!(
+        split(&SplitOptions { test_fraction: 0.2, seed: 3, ..SplitOptions::default() }).1.digest(),
+        test.digest()
+    );
+    assert_ne!(
+        split(&SplitOptions { test_fraction: 0.2, seed: 4, ..SplitOptions::default() }).1.digest(),
+        test.digest()
+    );
 
     let one = Corpus::new("one", vec!["first line\nsecond line\nthird line\n".into()]);
-    let (train, test) = one.split(&SplitOptions { test_fraction: 0.3, seed: 0 }).expect("two parts");
+    let (train, test) =
+        one.split(&SplitOptions { test_fraction: 0.3, seed: 0, ..SplitOptions::default() }).expect("two parts");
     assert_eq!(train.documents()[0], "first line\nsecond line\n");
     assert_eq!(test.documents()[0], "third line\n");
     for fraction in [0.0, 1.0, -1.0, f64::NAN] {
-        let error = corpus.split(&SplitOptions { test_fraction: fraction, seed: 0 }).expect_err("an error");
+        let error = corpus
+            .split(&SplitOptions { test_fraction: fraction, seed: 0, ..SplitOptions::default() })
+            .expect_err("an error");
         assert_eq!(error.code, Code::OutOfRange);
     }
 }

@@ -9,6 +9,7 @@ use super::file::{Dtype, Header};
 use super::origin::Origin;
 use crate::corpus::Corpus;
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::model::TargetModel;
 use crate::progress::{self, Monitor};
 use crate::rng::Rng;
@@ -136,6 +137,7 @@ impl Harvest {
         };
         let whole = contexts.len() / n_ctx * (n_ctx - options.skip_first);
         let rows = options.tokens.unwrap_or(before.last().copied().unwrap_or(whole));
+        memory::check_shape("the order of the rows", &[rows], "ask for fewer tokens")?;
         let (hook, model_name) = (options.hook.clone(), model.name().to_string());
         let origin = Origin::new();
         let header = Header { rows, d_in, dtype: options.dtype, hook: hook.clone(), model: model_name, n_ctx, origin };

@@ -7,6 +7,10 @@ use tokenizers::Tokenizer as Inner;
 
 use crate::contain::contained;
 use crate::error::{Code, Error, Result};
+use crate::memory;
+
+/// Bytes that the vocabulary takes in memory for a byte of its file, looked at and in use.
+const A_BYTE: u64 = 24;
 
 /// The tokenizer, and its file as it was read.
 pub(super) struct Parsed {
@@ -28,6 +32,11 @@ fn wrong(field: &str, why: impl std::fmt::Display) -> Error {
 /// `damaged-file` or `unsupported`, with the field.
 pub(super) fn parse(json: &[u8]) -> Result<Parsed> {
     let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
+    memory::check(
+        "the tokenizer",
+        A_BYTE * json.len() as u64,
+        "use a smaller tokenizer, or allow more with `--memory`",
+    )?;
     let mut whole: Value = serde_json::from_slice(json).map_err(damaged)?;
     if !whole.is_object() {
         return Err(damaged("no JSON object"));

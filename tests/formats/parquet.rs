@@ -1,7 +1,8 @@
 //! Parquet, with the feature and without it.
 
-use saerun::corpus::Corpus;
+use saerun::corpus::{Corpus, Reading};
 use saerun::error::Code;
+use saerun::progress::Silent;
 use saerun::report::table::{Table, Value};
 
 #[cfg(not(feature = "parquet"))]

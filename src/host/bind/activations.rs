@@ -10,7 +10,7 @@ use crate::host::bind::language;
 use crate::host::raise::{At, Raised, count};
 use crate::host::session::session;
 use crate::host::value::values;
-use crate::store;
+use crate::{memory, store};
 
 /// Registers the namespace and the type.
 pub fn register(engine: &mut Engine) {
@@ -45,6 +45,7 @@ pub mod activations {
                 .fact("given", format!("{:?}", t.dims())))
             .at(&ctx);
         };
+        memory::check_shape("the activations", t.dims(), "use fewer rows").at(&ctx)?;
         Core::from_rows(values(&t).at(&ctx)?, d, "").at(&ctx)
     }
 

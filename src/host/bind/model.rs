@@ -15,6 +15,7 @@ use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved};
 use crate::host::session::session;
 use crate::host::value::{from_json, to_script};
+use crate::memory;
 use crate::model::{
     self as core, GenerateOptions, HistoryRow, LoadOptions, LossOptions, TargetModel as Core, TrainOptions, files,
     ngram,
@@ -257,7 +258,8 @@ pub mod model {
     /// * `model`: the model.
     /// * `text`: any text.
     ///
-    /// Returns an array of ints; no document marker is added.
+    /// Returns an array of ints; no document marker is added. What its tokenizer.json says of truncation, padding or dropout is not applied.
+    /// Errors: `out-of-range` for a token that the model does not have, `unsupported` when the tokenizer cannot work on the text.
     ///
     /// ```rhai
     /// assert(model::load("prose-1l").tokenize("the king").len() <= 3);
@@ -265,6 +267,7 @@ pub mod model {
     #[rhai_fn(global, return_raw, pure)]
     pub fn tokenize(ctx: NativeCallContext, model: &mut TargetModel, text: &str) -> Raised<Array> {
         let ids = model.tokenizer().encode(text).at(&ctx)?;
+        memory::check("the array", 16 * ids.len() as u64, "tokenize less text at a time").at(&ctx)?;
         Ok(ids.into_iter().map(|id| Dynamic::from(i64::from(id))).collect())
     }
 
