@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Tokenizer as Inner};
+use tokenizers::{AddedToken, NormalizedString, Normalizer, PreTokenizedString, PreTokenizer, Tokenizer as Inner};
 
 use super::pieces::{Cuts, PIECE};
 use super::tokenizer_file::{Parsed, parse};
@@ -46,21 +46,30 @@ fn failed(error: tokenizers::Error) -> Error {
     Error::new(Code::Internal, "the tokenizer failed").fact("reason", error)
 }
 
-/// What the library does with a text: its errors and panics are about the file that the tokenizer came from.
-fn by_file<T>(field: &str, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+/// What the library does with a text: its errors and panics are about a field of the file that the tokenizer came from.
+fn by_file<T>(work: impl FnOnce() -> tokenizers::Result<T>, field: impl FnOnce() -> &'static str) -> Result<T> {
     let reason = match contained(work) {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => error.to_string(),
-        Err(panic) => panic,
+        Err(panic) => format!("the library fails on it: {panic}"),
     };
-    let field = match reason.to_lowercase().contains("unk") {
-        true => "model.unk_token, model.unk_id",
-        false => field,
-    };
+    let field = if reason.to_lowercase().contains("unk") { "model.unk_token, model.unk_id" } else { field() };
     Err(Error::new(Code::Unsupported, "the tokenizer cannot work on this text")
         .fact("reason", reason)
         .fact("field", field)
         .help("look at this field of its tokenizer.json"))
+}
+
+/// The step of the tokenizer that fails on a text.
+fn culprit(inner: &Inner, text: &str) -> &'static str {
+    let mut normalized = NormalizedString::from(text);
+    let normalizes = contained(|| inner.get_normalizer().map_or(Ok(()), |step| step.normalize(&mut normalized)));
+    if !normalizes.is_ok_and(|done| done.is_ok()) {
+        return "normalizer";
+    }
+    let mut parts = PreTokenizedString::from(normalized);
+    let divides = contained(|| inner.get_pre_tokenizer().map_or(Ok(()), |step| step.pre_tokenize(&mut parts)));
+    if divides.is_ok_and(|done| done.is_ok()) { "model" } else { "pre_tokenizer" }
 }
 
 impl Tokenizer {
@@ -272,7 +281,7 @@ impl Tokenizer {
     }
 
     fn encode_piece(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = by_file("model", || self.inner.encode_fast(text, false))?;
+        let encoding = by_file(|| self.inner.encode_fast(text, false), || culprit(&self.inner, text))?;
         let ids = encoding.get_ids().to_vec();
         match self.d_vocab.and_then(|d_vocab| Some((d_vocab, *ids.iter().find(|id| **id as usize >= d_vocab)?))) {
             None => Ok(ids),
@@ -294,6 +303,6 @@ impl Tokenizer {
     /// # Errors
     /// `unsupported` when its file does not let the tokenizer work.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        by_file("decoder", || self.inner.decode(ids, false))
+        by_file(|| self.inner.decode(ids, false), || "decoder")
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokenizers::Tokenizer as Inner;
+use tokenizers::{
+    DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer as Inner,
+};
 
 use crate::contain::contained;
 use crate::error::{Code, Error, Result};
@@ -54,9 +57,24 @@ pub(super) fn parse(json: &[u8]) -> Result<Parsed> {
     let bytes = if changed { cleared.as_slice() } else { json };
     match contained(|| Inner::from_bytes(bytes)) {
         Ok(Ok(inner)) => Ok(Parsed { inner, json: whole }),
-        Ok(Err(error)) => Err(damaged(error)),
-        Err(panic) => Err(damaged(panic)),
+        Ok(Err(error)) => Err(wrong(culprit(&whole), error)),
+        Err(panic) => Err(wrong(culprit(&whole), format!("its reader fails on it: {panic}"))),
     }
+}
+
+/// The part of the file that the library cannot read.
+fn culprit(whole: &Value) -> &'static str {
+    fn reads<T: DeserializeOwned>(part: &Value) -> bool {
+        part.is_null() || contained(|| serde_json::from_str::<T>(&part.to_string())).is_ok_and(|part| part.is_ok())
+    }
+    let parts = [
+        ("normalizer", reads::<NormalizerWrapper>(&whole["normalizer"])),
+        ("pre_tokenizer", reads::<PreTokenizerWrapper>(&whole["pre_tokenizer"])),
+        ("post_processor", reads::<PostProcessorWrapper>(&whole["post_processor"])),
+        ("decoder", reads::<DecoderWrapper>(&whole["decoder"])),
+        ("model", reads::<ModelWrapper>(&whole["model"])),
+    ];
+    parts.iter().find(|(_, reads)| !reads).map_or("added_tokens", |(name, _)| name)
 }
 
 /// Takes out what makes the tokens of a text depend on its batch (documents would be cut short or filled up), or on chance. True where
@@ -69,7 +87,20 @@ fn clear_batching(whole: &mut Value) -> bool {
             changed = true;
         }
     }
+    if loses_text(&whole["post_processor"]) {
+        whole["post_processor"] = Value::Null;
+        changed = true;
+    }
     changed
+}
+
+/// Whether what comes after the tokens would leave them out, or repeat them: no special tokens are added, so that a template is nothing but
+/// the text, once.
+fn loses_text(value: &Value) -> bool {
+    let texts =
+        |single: &Value| single.as_array().into_iter().flatten().filter(|piece| piece["Sequence"]["id"] == "A").count();
+    (value["type"] == "TemplateProcessing" && texts(&value["single"]) != 1)
+        || value["processors"].as_array().into_iter().flatten().any(loses_text)
 }
 
 /// The library divides a text into parts of no length, and panics.

@@ -29,7 +29,7 @@ fn truncation_and_padding_of_a_tokenizer_json_are_cleared() {
     assert!((expected.0 - 6.540397).abs() < 2e-5, "{expected:?}");
     assert!(expected.1 > 130_000, "{expected:?}");
     let padding = |strategy: Value| json!({ "strategy": strategy, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "x" });
-    let changes: [Box<dyn Fn(&mut Value)>; 4] = [
+    let changes: [Box<dyn Fn(&mut Value)>; 5] = [
         Box::new(|json| {
             json["truncation"] =
                 json!({ "direction": "Right", "max_length": 128, "strategy": "LongestFirst", "stride": 0 });
@@ -38,6 +38,11 @@ fn truncation_and_padding_of_a_tokenizer_json_are_cleared() {
         Box::new(move |json| {
             json["truncation"] = json!({ "direction": "Left", "max_length": 7, "strategy": "OnlyFirst", "stride": 3 });
             json["padding"] = padding(json!("BatchLongest"));
+        }),
+        // No special tokens are added, and a template without the text would leave it out.
+        Box::new(|json| {
+            json["post_processor"] =
+                json!({ "type": "TemplateProcessing", "pair": [], "special_tokens": {}, "single": [] });
         }),
         // What the library would refuse, had it to do it.
         Box::new(|json| json["truncation"] = json!({ "max_length": 2, "strategy": "LongestFirst", "stride": 9 })),
@@ -135,6 +140,35 @@ fn tokenizers_that_cannot_work_are_refused_with_the_field() {
             Box::new(|json| json["model"]["vocab"]["Ġthe"] = json!(5)),
             "damaged-file",
             "model.vocab",
+        ),
+        (
+            "a merge of what is no token",
+            Box::new(|json| json["model"]["merges"] = json!([["zzq", "qqz"]])),
+            "damaged-file",
+            "field: model",
+        ),
+        (
+            "a prefix longer than the tokens that are merged",
+            Box::new(|json| json["model"]["continuing_subword_prefix"] = json!("#".repeat(50))),
+            "damaged-file",
+            "field: model",
+        ),
+        (
+            "an empty pattern that is replaced",
+            Box::new(|json| {
+                json["normalizer"] = json!({ "type": "Replace", "pattern": { "String": "" }, "content": "x" })
+            }),
+            "unsupported",
+            "field: normalizer",
+        ),
+        (
+            "a pattern that does not parse",
+            Box::new(|json| {
+                json["pre_tokenizer"] =
+                    json!({ "type": "Split", "pattern": { "Regex": "(" }, "behavior": "Isolated", "invert": false });
+            }),
+            "damaged-file",
+            "field: pre_tokenizer",
         ),
         (
             "a table of characters",
