@@ -45,6 +45,8 @@ struct Steps {
     at_blank: bool,
     /// A space is put before every text, as `▁`.
     prepends: bool,
+    /// A space is put before a text that does not begin with one.
+    prefixes: bool,
     /// How a space looks to the model.
     space: Option<&'static str>,
 }
@@ -58,7 +60,7 @@ impl Cuts {
             && added_tokens(&json["added_tokens"], steps.prepends)
             && (!steps.prepends || steps.space == Some("▁"));
         let divided = steps.at_space || steps.at_blank || never_joined(&json["model"], steps.space.unwrap_or(" "));
-        match (plain && divided, steps.prepends, steps.at_blank) {
+        match (plain && divided, steps.prepends, steps.at_blank && !steps.prefixes) {
             (false, _, _) => Cuts::Nowhere,
             (_, true, _) => Cuts::AtSpace,
             (_, _, true) => Cuts::BeforeBlank,
@@ -135,7 +137,8 @@ fn pre_tokenizer(value: &Value, steps: &mut Steps) -> bool {
             value["pretokenizers"].as_array().into_iter().flatten().all(|step| pre_tokenizer(step, steps))
         }
         Some("ByteLevel") => {
-            // A file that does not say uses the pattern.
+            // A file that does not say puts a space before, and uses the pattern.
+            steps.prefixes |= value["add_prefix_space"] != false;
             steps.at_blank |= value["use_regex"] != false && steps.space.is_none();
             steps.space = steps.space.or(Some("Ġ"));
             true
@@ -149,6 +152,7 @@ fn pre_tokenizer(value: &Value, steps: &mut Steps) -> bool {
         Some("Metaspace") => {
             let divides = value["split"] != false && value["replacement"].as_str().is_none_or(|with| with == "▁");
             steps.at_space |= divides;
+            steps.prefixes = true;
             steps.space = Some("▁");
             divides
         }
