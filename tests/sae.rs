@@ -475,12 +475,12 @@ fn sae_lens_folders_come_back_as_they_went() {
     for (name, bytes) in sae_lens::to_files(&sae).unwrap() {
         std::fs::write(dir.path().join(name), bytes).unwrap();
     }
-    assert!(sae_lens::from_dir(dir.path()).unwrap() == sae);
+    assert!(sae_lens::from_dir(dir.path(), None, &Silent).unwrap() == sae);
     assert_eq!(sae_lens::to_files(&sae).unwrap(), sae_lens::to_files(&sae).unwrap());
 
     // Without our own file the weights and names are the same.
     std::fs::remove_file(dir.path().join(sae_lens::EXTRA)).unwrap();
-    let plain = sae_lens::from_dir(dir.path()).unwrap();
+    let plain = sae_lens::from_dir(dir.path(), None, &Silent).unwrap();
     assert!((plain.w_enc, plain.config.hook_name) == (sae.w_enc, sae.config.hook_name));
 }
 
@@ -525,5 +525,5 @@ fn hostile_sae_files_are_errors() {
     assert_eq!(with("architecture", "topk".into()), Code::DamagedFile);
     assert_eq!(with("normalize_activations", "layer_norm".into()), Code::Unsupported);
     assert_eq!(code(b"[]", weights), Code::DamagedFile);
-    assert_eq!(sae_lens::from_dir(std::path::Path::new("nowhere")).unwrap_err().code, Code::MissingFile);
+    assert_eq!(sae_lens::from_dir(std::path::Path::new("nowhere"), None, &Silent).unwrap_err().code, Code::MissingFile);
 }

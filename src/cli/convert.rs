@@ -35,8 +35,10 @@ Example:
   wrote saes/pythia-70m: sae_lens, cfg.json sae_weights.safetensors saerun.json
   256 random inputs, 32 active latents each: largest difference 0 of encodings, 0 of reconstructions
 
-The folder is read back, and both SAEs encode and decode random inputs. When they differ by more
-than 0.00001 of the largest number, the exit code is 1.";
+What the files say of the activations (model, how it was loaded, hook, context, positions, tokens)
+goes along, and so do keys that saerun does not know. The folder is read back, and both SAEs encode
+and decode random inputs. When they differ by more than 0.00001 of the largest number, the exit
+code is 1.";
 
 /// How many inputs are compared, and by which stream.
 const INPUTS: usize = 256;

@@ -17,7 +17,7 @@ use crate::options::Described;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "mutual_coherence",
-    summary: "the largest absolute inner product of two rows, or how far a squared length is from 1 where that is more",
+    summary: "the largest absolute entry of W Wᵀ - I, the diagonal included (`coherence` of `geometry::summary` leaves the diagonal out)",
     formula: "max_{i,j} |W W^T - I|_ij over the raw rows, diagonal included",
     source: "Bansal, Chen and Wang 2018, arXiv 1810.09102; of unit rows: Donoho and Huo 2001",
     example: "assert_eq(reg::mutual_coherence().value(w), 1.0);",

@@ -73,7 +73,8 @@ fn state_bytes(d_in: usize, d_sae: usize) -> usize {
     4 * 3 * (2 * d_in * d_sae + d_in + 3 * d_sae)
 }
 
-/// The state that [`to_bytes`] wrote for this training; `None` when the bytes are anything else.
+/// The state that [`to_bytes`] wrote for this training; `None` when the bytes are anything else, or hold a number that is not finite: no training
+/// saves one, and none can go on from it.
 pub fn from_bytes(bytes: &[u8], key: &str) -> Option<State> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (length, rest) = rest.split_at_checked(8)?;
@@ -86,7 +87,8 @@ pub fn from_bytes(bytes: &[u8], key: &str) -> Option<State> {
     let mut floats = |n: usize| {
         let (head, tail) = rest.split_at_checked(n.checked_mul(4)?)?;
         rest = tail;
-        Some(head.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect::<Vec<f32>>())
+        let values: Vec<f32> = head.as_chunks::<4>().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
+        values.iter().all(|x| x.is_finite()).then_some(values)
     };
     let mut param = |n: usize| Some(Param { value: floats(n)?, first: floats(n)?, second: floats(n)? });
     let size = d_in.checked_mul(d_sae)?;

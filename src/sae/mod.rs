@@ -52,6 +52,9 @@ const CHUNK: usize = 2048;
 /// Multiply-adds between two looks for a stop: a fraction of a second.
 const WORK: usize = 20_000_000_000;
 
+/// Active latents a token that are too few for a product to be worth its while.
+const FEW: f64 = 256.0;
+
 /// Bytes that the codes of rows may take at once, if all latents fire.
 const CODES: usize = 1 << 30;
 
@@ -295,7 +298,8 @@ pub fn decode_with(sae: &Sae, codes: &Codes, monitor: &dyn Monitor) -> Result<Ve
     }
     let mut out = vec![0.0; codes.tokens() * d_in];
     // Of all codes together, so that it does not change within one matrix how they are decoded.
-    let dense = codes.active() as f64 > PRODUCT_ABOVE * (codes.tokens() * d_sae) as f64;
+    let a_token = codes.active() as f64 / codes.tokens().max(1) as f64;
+    let dense = a_token > FEW.max(PRODUCT_ABOVE * d_sae as f64);
     for (at, out) in out.chunks_mut(CHUNK * d_in).enumerate() {
         monitor.check()?;
         let tokens = at * CHUNK..at * CHUNK + out.len() / d_in;

@@ -168,7 +168,7 @@ pub mod sae {
     ///
     /// * `activations`: rows [tokens, d_in], read in their order.
     /// * `options`: `d_sae` (required): latents; `architecture` `"relu"`; `k` (required by the top-k family): active latents a token;
-    ///   `l1_coefficient`: weight of the sparsity term (by default a tenth of the root of the total variance; for jumprelu the mean squared starting
+    ///   `l1_coefficient`: weight of the sparsity term, which is L1, and for jumprelu L0 (by default a tenth of the root of the total variance; for jumprelu the mean squared starting
     ///   threshold); `target_l0`: steers that weight so that L0 lands there; `regularizer` `reg::none()`; `tokens`: all, once, by default;
     ///   `batch_size` 4096; `lr` 3e-4; `lr_warmup` 0.02, `lr_decay` 0.2, `l1_warmup` 0.0: shares of the run; `beta1` 0.9; `beta2` 0.999;
     ///   `decoder_norm` `"unit"` or `"free"`; `init` `"sparse"` (thresholds `init_sd` 2.3 standard deviations above each latent's mean; choose it so

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::stored::damaged;
+use super::unique::Unique;
 use crate::error::{Code, Error, Result};
 use crate::progress::Monitor;
 
@@ -22,9 +23,9 @@ impl<'a> Cfg<'a> {
     /// Parses the bytes of `file`.
     ///
     /// # Errors
-    /// `damaged-file` when they are no JSON object.
+    /// `damaged-file` when they are no JSON object, or name a key twice.
     pub(super) fn parse(file: &'a str, bytes: &[u8]) -> Result<Self> {
-        let object: Value = serde_json::from_slice(bytes).map_err(|error| damaged(file, &error.to_string()))?;
+        let Unique(object) = serde_json::from_slice(bytes).map_err(|error| damaged(file, &error.to_string()))?;
         if object.is_object() { Ok(Cfg { file, object }) } else { Err(damaged(file, "it is not a JSON object")) }
     }
 

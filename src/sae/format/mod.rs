@@ -6,6 +6,7 @@ pub mod neel_nanda;
 pub mod sae_lens;
 pub mod sparsify;
 mod stored;
+mod unique;
 mod written;
 
 use std::path::Path;

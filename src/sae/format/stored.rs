@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use safetensors::SafeTensors;
 
+use super::unique::Unique;
 use crate::error::{Code, Error, Result};
 use crate::ops::element::Element;
 use crate::torch::{self, Stored, row_major};
@@ -21,6 +22,10 @@ impl<'a> Tensors<'a> {
     /// `damaged-file`; `unsupported` for a type of number.
     pub(super) fn of_safetensors(file: &'a str, bytes: &'a [u8]) -> Result<Self> {
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(file, &error.to_string()))?;
+        // The library takes the last of two tensors of one name.
+        let length = bytes.first_chunk::<8>().map_or(0, |length| u64::from_le_bytes(*length) as usize);
+        let header = bytes.get(8..8usize.saturating_add(length)).unwrap_or_default();
+        serde_json::from_slice::<Unique>(header).map_err(|error| damaged(file, &error.to_string()))?;
         let mut all = Vec::new();
         for (name, view) in tensors.iter() {
             let element = Element::of_safetensors(view.dtype()).ok_or_else(|| {
