@@ -68,9 +68,15 @@ impl Rng {
 
     /// Fills with independent normals of mean 0 and standard deviation `sd`.
     pub fn fill_normal(&mut self, out: &mut [f32], sd: f64) {
-        for x in out {
-            *x = (self.normal() * sd) as f32;
-        }
+        const PART: usize = 1 << 14;
+        let (begin, stop) = (self.position(), Stop::here());
+        let end = begin + out.len() as u128 * WORDS_A_NORMAL;
+        out.par_chunks_mut(PART).enumerate().filter(|_| !stop.requested()).for_each(|(part, out)| {
+            let mut rng = self.clone();
+            rng.seek(begin + (part * PART) as u128 * WORDS_A_NORMAL);
+            out.iter_mut().for_each(|x| *x = (rng.normal() * sd) as f32);
+        });
+        self.seek(end);
     }
 
     /// Fills with independent uniforms on [lo, hi).

@@ -130,14 +130,16 @@ impl Harvest {
         let excluded = excluded(model, &options.exclude)?;
         let (contexts, before) = match excluded.is_empty() {
             true => {
-                let ids = options.tokens.map(|rows| rows.div_ceil(n_ctx - options.skip_first) * n_ctx);
+                let ids = options.tokens.map(|rows| rows.div_ceil(n_ctx - options.skip_first).saturating_mul(n_ctx));
                 (model.contexts(corpus, ids, options.seed)?, Vec::new())
             }
             false => left(model, corpus, options, &excluded)?,
         };
         let whole = contexts.len() / n_ctx * (n_ctx - options.skip_first);
         let rows = options.tokens.unwrap_or(before.last().copied().unwrap_or(whole));
-        memory::check_shape("the order of the rows", &[rows], "ask for fewer tokens")?;
+        if options.store == Store::File {
+            memory::check_shape("the order of the rows", &[rows.max(whole)], "ask for fewer tokens")?;
+        }
         let (hook, model_name) = (options.hook.clone(), model.name().to_string());
         let origin = Origin::new();
         let header = Header { rows, d_in, dtype: options.dtype, hook: hook.clone(), model: model_name, n_ctx, origin };

@@ -210,7 +210,7 @@ impl TargetModel {
                 Code::OutOfRange,
                 format!("the corpus `{}` cannot fill the contexts", corpus.name()),
             )
-            .fact("tokens asked for", wanted * n_ctx)
+            .fact("tokens asked for", wanted.saturating_mul(n_ctx))
             .fact("tokens there", available * n_ctx)
             .help(format!("ask for at most {} tokens", available * n_ctx)));
         }

@@ -16,7 +16,7 @@ use crate::memory;
 use crate::ops::adam_w::AdamW;
 use crate::ops::cross_entropy::NO_TARGET;
 use crate::ops::muon::Muon;
-use crate::progress::{Checkpoint, Monitor};
+use crate::progress::{Checkpoint, Monitor, Stop};
 use crate::rng::Rng;
 
 /// How the matrices of the layers are trained.
@@ -82,6 +82,20 @@ impl Default for TrainOptions {
             seed: 0,
             checkpoint_every: 200,
         }
+    }
+}
+
+impl TrainOptions {
+    /// Checks the rates; sizes are checked with the config.
+    fn validate(&self) -> Result<()> {
+        for (name, value) in [("lr", self.lr), ("weight_decay", self.weight_decay)] {
+            if !(value >= 0.0 && (value as f32).is_finite()) {
+                return Err(Error::new(Code::OutOfRange, format!("the option `{name}` is out of range"))
+                    .fact("expected", "a number of at least 0")
+                    .fact("given", value));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -174,6 +188,7 @@ pub fn train(
         architecture: Architecture::default(),
     };
     config.check()?;
+    options.validate()?;
     let contexts_a_step = options.batch_size / options.n_ctx;
     let steps = options.tokens / (contexts_a_step * options.n_ctx).max(1) as u64;
     if contexts_a_step == 0 || steps == 0 {
@@ -191,7 +206,9 @@ pub fn train(
     }
     let data = Batches { stream, n_ctx: options.n_ctx, bos: tokenizer.separator(), seed: options.seed };
 
+    monitor.check()?;
     let start = initial(&config, options.seed)?;
+    monitor.check()?;
     let roles: Vec<Role> = start.iter().map(|p| p.role).collect();
     let shapes: Vec<Vec<usize>> = start.iter().map(|p| p.shape.clone()).collect();
     let lengths: Vec<usize> = start.iter().map(|p| p.values.len()).collect();
@@ -214,7 +231,14 @@ pub fn train(
             monitor.check()?;
         }
         let lr = options.lr * rate(state.step, steps);
-        let loss = step(&config, &shapes, &roles, &mut state, &data, contexts_a_step, lr, options)?;
+        let loss = match step(&config, &shapes, &roles, &mut state, &data, contexts_a_step, lr, options) {
+            // Nothing of the step has happened yet.
+            Err(error) if error.code == Code::Interrupted && checkpoint.keeps() => {
+                checkpoint.save(&state.to_bytes()?)?;
+                return Err(error);
+            }
+            loss => loss?,
+        };
         if !loss.is_finite() {
             return Err(Error::new(Code::Diverged, "the training diverged")
                 .fact("step", state.step)
@@ -285,7 +309,8 @@ fn step(
         Some(var) => Ok(var.as_tensor().clone()),
         None => Err(Error::new(Code::Internal, "a parameter is missing")),
     })?;
-    let hidden = forward(config, &parameters, &ids, &mut |_, _| Ok(Then::Go))?
+    let stop = Stop::here();
+    let hidden = forward(config, &parameters, &ids, &mut |_, _| stop.check().map(|()| Then::Go))?
         .ok_or_else(|| Error::new(Code::Internal, "a forward pass without an end"))?;
     let loss = hidden.apply_op2(&parameters.w_e, CrossEntropy::new(targets, true))?;
     let value = f64::from(loss.to_vec1::<f32>()?[0]);
@@ -297,6 +322,7 @@ fn step(
         }
         square.sqrt()
     };
+    stop.check()?;
     state.step += 1;
     let State { step, parameters, first, second, .. } = state;
     let adam = AdamW {

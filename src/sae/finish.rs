@@ -45,7 +45,8 @@ impl Run<'_> {
         };
         let activation = architecture.activation(options, weights, 1.0, cut);
         let l0 = sample.l0(weights, &activation, monitor)?;
-        outcome::note(&mut training, l0, target, self.schedule.steps);
+        let start = self.progress.history.first().map_or(l0, |row| row.l0);
+        outcome::note(&mut training, l0, target, self.schedule.steps, start);
         Ok((cut, training))
     }
 

@@ -133,11 +133,11 @@ pub struct HistoryRow {
     pub l0: f64,
     /// Sum of activations (weighted by decoder norms where those are free).
     pub l1: f64,
-    /// The L1 coefficient of the step.
+    /// The coefficient of the step: of L1, and of L0 for jumprelu.
     pub l1_coefficient: f64,
     /// The regularizer's penalty.
     pub penalty: f64,
-    /// Latents that have not fired within the window.
+    /// Latents that have not fired within the window, counted after the step: one step later than what a penalty on dead latents looks at.
     pub dead: u64,
     /// The learning rate of the step.
     pub lr: f64,

@@ -174,7 +174,7 @@ impl TrainOptions {
 
     /// The widths of nested dictionaries, `d_sae` the last.
     pub fn widths(&self) -> Vec<usize> {
-        let default = || [1, 3, 7, 15].map(|share| self.d_sae * share / 32).to_vec();
+        let default = || [1, 3, 7, 15].map(|share| (self.d_sae as u128 * share / 32) as usize).to_vec();
         let mut widths = self.matryoshka_widths.clone().unwrap_or_else(default);
         widths.retain(|width| *width > 0 && *width < self.d_sae);
         widths.push(self.d_sae);
@@ -228,7 +228,9 @@ impl TrainOptions {
             Some(0.0) if self.target_l0.is_some() => {
                 Err(out_of_range("l1_coefficient", "a start value above 0 where `target_l0` is given", 0.0))
             }
-            _ if !self.init_sd.is_finite() => Err(out_of_range("init_sd", "a finite number", self.init_sd)),
+            _ if !(self.init_sd.abs() <= 100.0) => {
+                Err(out_of_range("init_sd", "a number of standard deviations, from -100 to 100", self.init_sd))
+            }
             _ => match self.target_l0 {
                 Some(l0) if l0 >= self.d_sae as f64 => Err(out_of_range("target_l0", "a number below `d_sae`", l0)),
                 _ => Ok(()),
@@ -266,7 +268,8 @@ impl TrainOptions {
         if architecture != Architecture::MatryoshkaBatchTopK && self.matryoshka_widths.is_some() {
             return foreign("matryoshka_widths", "they belong to `matryoshka_batch_topk`");
         }
-        if let Some(bandwidth) = self.bandwidth.filter(|b| !(*b > 0.0 && b.is_finite())) {
+        // What is no number above 0 in f32 either.
+        if let Some(bandwidth) = self.bandwidth.filter(|b| !(*b as f32 > 0.0 && (*b as f32).is_finite())) {
             return Err(out_of_range("bandwidth", "a number above 0", bandwidth));
         }
         if let Some(widths) = &self.matryoshka_widths {

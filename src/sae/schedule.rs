@@ -46,12 +46,15 @@ impl Schedule {
     }
 }
 
-/// Steers the L1 coefficient by the logarithm of measured over target L0.
+/// Steers the sparsity coefficient (of L1, or of jumprelu's L0) by the logarithm of measured over target L0.
 ///
 /// Each step the logarithm of the coefficient moves by `RATE * error`, with `error = ln(smoothed L0 / target)` held to ±1, in proportion
 /// to the learning rate: where the weights move slowly, so does the coefficient, and both come to rest together. A second term,
 /// `DAMPING * error`, acts at once and does not accumulate; it keeps the loop from swinging. It steers the L0 of training batches: on held-out
 /// tokens L0 is the same as long as tokens are not repeated often, and higher when they are.
+///
+/// A jumprelu threshold learns at the rate of the weights, by 0.03 % a step at the usual one, and only from pre-activations close to it: the coefficient
+/// alone would take thousands of steps. So all thresholds also move together, by [`Controller::shift`]; the coefficient decides which of them are high.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Controller {
     target: Option<f64>,

@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
+use crate::progress::Stop;
+
+/// What rates are scaled by at most.
+const LARGEST: f64 = 1e301;
 
 /// The options of [`super::Superposition::new`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +67,9 @@ impl Default for SuperpositionOptions {
     }
 }
 
+/// More tokens than this do not have a part of the random stream each.
+const MOST_TOKENS: usize = 1 << 40;
+
 /// More features than this do not fit a token's share of the random stream.
 const MOST: usize = 1 << 20;
 
@@ -81,6 +88,9 @@ impl SuperpositionOptions {
                 .fact("expected", expected)
                 .fact("given", given))
         };
+        if self.tokens > MOST_TOKENS {
+            return wrong("tokens", "at most 2^40", self.tokens as f64);
+        }
         if self.features > MOST || self.d > MOST {
             return wrong("features", "at most 1048576 features and dimensions", self.features.max(self.d) as f64);
         }
@@ -143,30 +153,34 @@ impl SuperpositionOptions {
     /// of its parent; scaled so that `active` of them fire on a token.
     ///
     /// # Errors
-    /// `out-of-range` when so many cannot be active.
+    /// `out-of-range` when so many cannot be active; `interrupted`.
     pub(super) fn rates(&self, parents: &[Option<usize>]) -> Result<Vec<f64>> {
         let decay = self.decay();
+        let shares: Vec<f64> = (0..parents.len()).map(|i| decay.powf(i as f64)).collect();
         let part = if self.exclusive { self.branching as f64 } else { 1.0 };
         let rates = |scale: f64| {
             let mut rates: Vec<f64> = Vec::with_capacity(parents.len());
             for (i, parent) in parents.iter().enumerate() {
                 let most = parent.map_or(1.0, |p| rates[p] / part);
-                rates.push((scale * decay.powf(i as f64)).min(most));
+                rates.push((scale * shares[i]).min(most));
             }
             rates
         };
         let sum = |scale: f64| rates(scale).iter().sum::<f64>();
+        if sum(LARGEST) < self.active {
+            return Err(Error::new(Code::OutOfRange, "so many features cannot be active at once")
+                .fact("`active`", self.active)
+                .fact("at most", format!("{:.3}", sum(LARGEST)))
+                .help("use fewer active features, a `decay` nearer to 1, or trees that are not `exclusive`"));
+        }
         let (mut low, mut high) = (0.0, 1.0);
-        while sum(high) < self.active {
-            if high > 1e300 {
-                return Err(Error::new(Code::OutOfRange, "so many features cannot be active at once")
-                    .fact("`active`", self.active)
-                    .fact("at most", format!("{:.3}", sum(high)))
-                    .help("use fewer active features, a `decay` nearer to 1, or trees that are not `exclusive`"));
-            }
+        let stop = Stop::here();
+        while sum(high) < self.active && high < LARGEST {
+            stop.check()?;
             (low, high) = (high, high * 2.0);
         }
         for _ in 0..100 {
+            stop.check()?;
             let middle = 0.5 * (low + high);
             if sum(middle) < self.active { low = middle } else { high = middle }
         }

@@ -8,7 +8,9 @@ use statrs::function::erf::{erfc, erfc_inv};
 use super::options::SuperpositionOptions;
 use crate::activations::{Activations, Source};
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::ops::simd::add_scaled;
+use crate::progress::Stop;
 use crate::rng::Rng;
 
 /// Rows up to this size are made once and kept, larger ones whenever they are read.
@@ -51,9 +53,10 @@ impl Superposition {
     /// Draws features (or takes them, `[features, d]`) and rates.
     ///
     /// # Errors
-    /// `out-of-range` for options that make no sense, `shape-mismatch` for features of another shape.
+    /// `out-of-range` for options that make no sense, `shape-mismatch` for features of another shape, `too-large`; `interrupted`.
     pub fn new(options: SuperpositionOptions, features: Option<Vec<f32>>) -> Result<Superposition> {
         options.validate()?;
+        check_memory(&options)?;
         let (n, d, seed) = (options.features, options.d, options.seed);
         let features = features.unwrap_or_else(|| Rng::new(seed, "synthetic features").directions(n, d));
         if features.len() != n * d {
@@ -76,6 +79,7 @@ impl Superposition {
         }
         let free = (0..n).filter(|i| parents[*i].is_none()).map(|i| (i, (-rates[i]).ln_1p())).collect();
         let copula = (options.correlation > 0.0).then(|| Copula::new(&options, &given));
+        Stop::here().check()?;
         Ok(Superposition { options, features, rates, parents, given, children, free, copula })
     }
 
@@ -88,6 +92,7 @@ impl Superposition {
         if tokens.saturating_mul(4 * d) <= KEPT_BYTES {
             let mut rows = vec![0.0; tokens * d];
             self.read(0, &mut rows);
+            Stop::here().check()?;
             return Activations::from_rows(rows, d, "");
         }
         let mut hasher = blake3::Hasher::new_derive_key("saerun 1 synthetic rows");
@@ -159,12 +164,22 @@ impl Superposition {
     }
 }
 
+/// Refuses a toy whose directions, rates and factors would not fit into memory, or whose rows that are kept would not.
+fn check_memory(options: &SuperpositionOptions) -> Result<()> {
+    let [n, d, tokens] = [options.features, options.d, options.tokens].map(|n| n as f64);
+    let rank = if options.correlation > 0.0 { options.correlation_rank as f64 } else { 0.0 };
+    let rows = if 4.0 * tokens * d <= KEPT_BYTES as f64 { 4.0 * tokens * d } else { 0.0 };
+    // The directions once more as a tensor; the factors once more while they are turned.
+    let needed = 8.0 * n * d + 8.0 * n * rank + 160.0 * n + rows;
+    memory::check("the toy", needed as u64, "try fewer `features` or a smaller `d`")
+}
+
 impl Source for Arc<Superposition> {
     fn read(&self, from: usize, out: &mut [f32]) {
-        let (d, noise) = (self.options.d, self.options.noise);
+        let (d, noise, stop) = (self.options.d, self.options.noise, Stop::here());
         out.par_chunks_mut(ROWS * d).enumerate().for_each(|(task, rows)| {
             let mut rng = self.stream();
-            for (k, row) in rows.chunks_exact_mut(d).enumerate() {
+            for (k, row) in rows.chunks_exact_mut(d).enumerate().take_while(|_| !stop.requested()) {
                 row.fill(0.0);
                 for (i, strength) in self.token(&mut rng, from + task * ROWS + k) {
                     add_scaled(row, strength as f32, &self.features[i * d..(i + 1) * d]);

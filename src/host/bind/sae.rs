@@ -162,21 +162,27 @@ pub mod sae {
     ///
     /// The loss of a token is the squared error summed over coordinates, plus the sparsity term, plus the regularizer's penalty. With `pre` the
     /// encoder's pre-activations, the architectures are: `"relu"` (L1 on `relu(pre)`, times decoder norms where those are free), `"topk"` (the `k`
-    /// largest of each token), `"batch_topk"` (the `k` a token largest of each batch; afterwards a threshold), `"jumprelu"` (`pre` above a learned
-    /// threshold, L0 by straight-through estimators), `"gated"` (L1 on the gate and the gate's own reconstruction), and `"matryoshka_batch_topk"`
+    /// largest of each token), `"batch_topk"` (the `k` a token largest of each batch; afterwards one threshold, at which a sample of the rows has L0
+    /// `k`), `"jumprelu"` (`pre` above a learned threshold, L0 by straight-through estimators), `"gated"` (L1 on the gate and the gate's own reconstruction), and `"matryoshka_batch_topk"`
     /// (the mean error over nested dictionaries). Each goes through the same sparse engine.
     ///
-    /// * `activations`: rows [tokens, d_in], read in their order.
+    /// A training that misses its `k` or `target_l0` by a tenth warns, with what helps, and `s.config.training.missed_l0` has the numbers.
+    ///
+    /// * `activations`: rows [tokens, d_in], read as stored unless `shuffle` is true.
     /// * `options`: `d_sae` (required): latents; `architecture` `"relu"`; `k` (required by the top-k family): active latents a token;
-    ///   `l1_coefficient`: weight of the sparsity term, which is L1, and for jumprelu L0 (by default a tenth of the root of the total variance; for jumprelu the mean squared starting
-    ///   threshold); `target_l0`: steers that weight so that L0 lands there; `regularizer` `reg::none()`; `tokens`: all, once, by default;
+    ///   `l1_coefficient`: weight of the sparsity term, which is L1, and L0 for jumprelu (by default a tenth of the root of the total variance; for
+    ///   jumprelu the mean squared starting threshold); `target_l0`: steers that weight so that L0 lands there, and jumprelu's thresholds by a common
+    ///   factor, which a sample of the rows sets at the end; `regularizer` `reg::none()`; `tokens`: all, once, by default;
     ///   `batch_size` 4096; `lr` 3e-4; `lr_warmup` 0.02, `lr_decay` 0.2, `l1_warmup` 0.0: shares of the run; `beta1` 0.9; `beta2` 0.999;
     ///   `decoder_norm` `"unit"` or `"free"`; `init` `"sparse"` (thresholds `init_sd` 2.3 standard deviations above each latent's mean; choose it so
     ///   that the start is denser than the target) or `"tied"` (zero biases); `bandwidth`: width of jumprelu's estimator (a tenth of the mean starting
     ///   threshold); `matryoshka_widths`: latents of the nested dictionaries (1, 3, 7 and 15 thirty-seconds of `d_sae`);
     ///   `normalize_activations` `"none"` or `"expected_average_only_in"`; `dead` `"none"`, `"resample"`, `"aux_k"` (with `k_aux` half of d_in and
-    ///   `aux_coefficient` 1/32) or `"ghost"`; `dead_window` tokens (a tenth of the run); `resample_every` 0.15 of the run; `seed` 0;
-    ///   `checkpoint_every` 500 steps; `log_every` 50 steps.
+    ///   `aux_coefficient` 1/32) or `"ghost"`; `dead_window` tokens (a tenth of the run); `resample_every` 0.15 of the run; `seed` 0: decides the
+    ///   starting directions, the samples that the start and the final threshold are measured on, what resampling and `reg::ortsae` draw, and with
+    ///   `shuffle` the order of rows, which without it is the store's for every seed; `shuffle` false: true reads each pass in a new order (blocks of 64
+    ///   rows are permuted, then the rows of each 65,536; of streamed activations, the rows of each section); `checkpoint_every` 500 steps;
+    ///   `log_every` 50 steps.
     ///
     /// Returns a Sae.
     /// Errors: `out-of-range`, `too-large` before the work starts, `diverged`.
@@ -187,6 +193,8 @@ pub mod sae {
     /// assert_eq(s.decoder.shape, [16, 8]);
     /// let t = sae::train(x, #{ d_sae: 16, batch_size: 64, architecture: "topk", k: 2, dead: "aux_k" });
     /// assert_eq(t.evaluate(x).l0, 2.0);
+    /// let b = sae::train(x, #{ d_sae: 16, batch_size: 64, architecture: "batch_topk", k: 2, shuffle: true, seed: 1 });
+    /// assert((b.evaluate(x).l0 - 2.0).abs() < 0.01);
     /// ```
     #[rhai_fn(return_raw)]
     pub fn train(ctx: NativeCallContext, activations: Activations, options: Map) -> Raised<Sae> {
@@ -230,7 +238,8 @@ pub mod sae {
     ///
     /// * `s`: the SAE.
     ///
-    /// Returns a map: `architecture`, `d_in`, `d_sae`, `hook_name`, `model_name`, `context_size`, `decoder_norm`, `training` and others.
+    /// Returns a map: `architecture`, `d_in`, `d_sae`, `hook_name`, `model_name`, `context_size`, `decoder_norm`, `training` and others. Where the
+    /// training missed its L0, `training.missed_l0` is a map: `l0` (of the finished weights), `target`, `steps`, `start` (L0 of the first step).
     ///
     /// ```rhai
     /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
@@ -245,7 +254,8 @@ pub mod sae {
     ///
     /// * `s`: the SAE.
     ///
-    /// Returns a Table: `step`, `tokens`, `loss`, `mse`, `l0`, `l1`, `l1_coefficient`, `penalty`, `dead`, `lr`.
+    /// Returns a Table: `step`, `tokens`, `loss`, `mse`, `l0`, `l1`, `l1_coefficient` (of jumprelu the weight of L0), `penalty`, `dead` (latents that
+    /// have not fired within `dead_window`, counted after the step; `rows: "dead"` of a penalty is decided before it, one step earlier), `lr`.
     ///
     /// ```rhai
     /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32, log_every: 1 });
