@@ -144,8 +144,9 @@ pub mod geometry {
     /// Returns a map: `count` rows, `distinct` neighbors, `top_index` and `top_share` of the commonest,
     /// `effective_number` (exp of the entropy), `simpson_number`, `gini`, `robin_hood`, `skewness`, `antihub_rate`,
     /// `reciprocity`, `components`, `in_degree` (array, one a row), `verdict` (`"one neighbor"`, `"few hubs"`,
-    /// `"pairs"` or `"no sharing"`), and `p_value`: the chance of so large a hub among random directions. What is
-    /// undefined is `()`.
+    /// `"pairs"` or `"no sharing"`), and `p_value`: the chance of so large a hub among random directions, whose in-degrees are
+    /// Poisson(rows in the window / all rows). All are of the window: `in_degree` counts its rows alone, and `gini`, `robin_hood`, `skewness` and
+    /// `antihub_rate` are over its rows and their neighbors. What is undefined is `()`.
     /// Errors: `out-of-range` for a window whose `to` lies below its `from`.
     ///
     /// ```rhai
