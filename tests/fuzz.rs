@@ -12,6 +12,7 @@
 
 mod memory;
 mod mutate;
+mod options;
 mod readers;
 mod scripts;
 

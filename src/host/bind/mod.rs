@@ -50,6 +50,7 @@ pub mod table;
 mod table_query;
 pub mod tensor;
 mod tensor_math;
+mod tensor_work;
 
 use rhai::{Engine, exported_module};
 

@@ -5,6 +5,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, INT, Map, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
+use crate::host::bind::tensor_work::{make, room, row_range, shape_of, worked};
 use crate::host::bind::{language, tensor_math};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count, numbers, wrong_type};
@@ -30,39 +31,6 @@ pub fn summary(tensor: &candle_core::Tensor) -> String {
     let shape = format!("Tensor {:?} f32", tensor.dims());
     let small = (tensor.elem_count() <= SHOWN).then(|| values(tensor).ok()).flatten();
     small.map_or(shape.clone(), |values| format!("{shape}: {}", nested(&values, tensor.dims())))
-}
-
-/// A script array as a shape.
-fn shape_of(shape: &Array) -> Result<Vec<usize>> {
-    let one = |value: &Dynamic| match value.as_int() {
-        Ok(n) => count(n, "a length in the shape"),
-        Err(_) => Err(wrong_type("a length in the shape", "an int", value)),
-    };
-    let dims: Vec<usize> = shape.iter().map(one).collect::<Result<_>>()?;
-    room(&dims)?;
-    Ok(dims)
-}
-
-/// Refuses a tensor of this shape that does not fit into memory.
-pub(super) fn room(shape: &[usize]) -> Result<()> {
-    memory::check_shape("the tensor", shape, "try a smaller shape, or work in parts")
-}
-
-/// A tensor of these values.
-fn make(values: Vec<f32>, dims: &[usize]) -> Result<candle_core::Tensor> {
-    Ok(candle_core::Tensor::from_vec(values, dims, &Device::Cpu)?)
-}
-
-/// Row numbers `from..to`, checked against the first dimension.
-fn row_range(tensor: &candle_core::Tensor, from: INT, to: INT) -> Result<(usize, usize)> {
-    let n = tensor.dims().first().copied().unwrap_or(0);
-    let (a, b) = (count(from, "the first row")?, count(to, "the end row")?);
-    if a <= b && b <= n {
-        return Ok((a, b));
-    }
-    Err(Error::new(Code::OutOfRange, "the rows are outside the tensor")
-        .fact("expected", format!("0 <= from <= to <= {n}"))
-        .fact("given", format!("from {from}, to {to}")))
 }
 
 /// The functions of the namespace `tensor`.
@@ -177,10 +145,13 @@ pub mod tensor {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn randn(ctx: NativeCallContext, shape: Array, seed: INT) -> Raised<Tensor> {
-        let dims = shape_of(&shape).at(&ctx)?;
-        let mut all = vec![0.0; dims.iter().product()];
-        Rng::new(count(seed, "the seed").at(&ctx)? as u64, "tensor::randn").fill_normal(&mut all, 1.0);
-        make(all, &dims).at(&ctx)
+        let (dims, seed) = (shape_of(&shape).at(&ctx)?, count(seed, "the seed").at(&ctx)? as u64);
+        worked(&ctx, &dims.clone(), move || {
+            let mut all = vec![0.0; dims.iter().product()];
+            Rng::new(seed, "tensor::randn").fill_normal(&mut all, 1.0);
+            make(all, &dims)
+        })
+        .at(&ctx)
     }
 
     /// Draws independent uniforms on [0, 1).
@@ -196,10 +167,13 @@ pub mod tensor {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn rand(ctx: NativeCallContext, shape: Array, seed: INT) -> Raised<Tensor> {
-        let dims = shape_of(&shape).at(&ctx)?;
-        let mut all = vec![0.0; dims.iter().product()];
-        Rng::new(count(seed, "the seed").at(&ctx)? as u64, "tensor::rand").fill_uniform(&mut all, 0.0, 1.0);
-        make(all, &dims).at(&ctx)
+        let (dims, seed) = (shape_of(&shape).at(&ctx)?, count(seed, "the seed").at(&ctx)? as u64);
+        worked(&ctx, &dims.clone(), move || {
+            let mut all = vec![0.0; dims.iter().product()];
+            Rng::new(seed, "tensor::rand").fill_uniform(&mut all, 0.0, 1.0);
+            make(all, &dims)
+        })
+        .at(&ctx)
     }
 
     /// Draws unit rows, uniform on the sphere.
@@ -219,7 +193,8 @@ pub mod tensor {
     pub fn random_directions(ctx: NativeCallContext, n: INT, d: INT, seed: INT) -> Raised<Tensor> {
         let dims = shape_of(&vec![Dynamic::from(n), Dynamic::from(d)]).at(&ctx)?;
         let seed = count(seed, "the seed").at(&ctx)? as u64;
-        make(Rng::new(seed, "tensor::random_directions").directions(dims[0], dims[1]), &dims).at(&ctx)
+        let draw = move || make(Rng::new(seed, "tensor::random_directions").directions(dims[0], dims[1]), &dims);
+        worked(&ctx, &[count(n, "n").at(&ctx)?, count(d, "d").at(&ctx)?], draw).at(&ctx)
     }
 
     /// Reads a tensor from a file of the project, as f32.
@@ -362,7 +337,11 @@ pub mod tensor {
         };
         let indices: Vec<u32> = indices.iter().map(one).collect::<Result<_>>().at(&ctx)?;
         let n = indices.len();
-        room(&[&[n], &tensor.dims()[1..]].concat()).at(&ctx)?;
+        let shape = [&[n], tensor.dims().get(1..).unwrap_or_default()].concat();
+        room(&shape).at(&ctx)?;
+        if n == 0 {
+            return Tensor::zeros(shape, DType::F32, &Device::Cpu).at(&ctx);
+        }
         let indices = candle_core::Tensor::from_vec(indices, n, &Device::Cpu).at(&ctx)?;
         tensor.contiguous().and_then(|t| t.index_select(&indices, 0)).at(&ctx)
     }
