@@ -112,7 +112,7 @@ const SETTING: &str = r#"
 "#;
 
 /// A call of a function with the option map `o`.
-fn call(of: &Accepts) -> String {
+pub(crate) fn call(of: &Accepts) -> String {
     match (of.namespace, of.name) {
         ("reg", "select") | ("sae", "train") => format!("{}::{}(x, o)", of.namespace, of.name),
         ("compare" | "geometry" | "reg" | "plot" | "synthetic", name) if name != "save" => {

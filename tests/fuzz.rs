@@ -12,6 +12,7 @@
 
 mod memory;
 mod mutate;
+mod options;
 mod programs;
 mod readers;
 mod scripts;

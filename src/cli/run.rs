@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::limits::{Limits, Watched};
 use super::{Failure, project, threads};
 use crate::device::DeviceName;
+use crate::error::{Code, Error};
 use crate::host::diagnostic::Report;
 use crate::host::events::{self, Event};
 use crate::host::output::errln;

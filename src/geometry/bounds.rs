@@ -2,20 +2,34 @@
 
 use crate::error::{Code, Error, Result};
 
-fn check(n: usize, d: usize) -> Result<()> {
-    if n < 2 || d < 1 {
-        return Err(Error::new(Code::OutOfRange, "a bound on cosines needs two vectors and a dimension")
+/// More vectors or dimensions than this are not counted exactly, and some bounds would take for ever.
+pub(super) const MOST: usize = 1_000_000_000_000;
+
+/// Refuses numbers of vectors and dimensions that are no use.
+pub(super) fn not_too_many(n: usize, d: usize) -> Result<()> {
+    if n.max(d) > MOST {
+        return Err(Error::new(Code::OutOfRange, "there are too many vectors or dimensions")
+            .fact("expected", format!("at most {MOST} each"))
             .fact("n", n)
             .fact("d", d));
     }
     Ok(())
 }
 
+fn check(n: usize, d: usize) -> Result<()> {
+    if n < 2 || d < 1 {
+        return Err(Error::new(Code::OutOfRange, "a bound on cosines needs two vectors and a dimension")
+            .fact("n", n)
+            .fact("d", d));
+    }
+    not_too_many(n, d)
+}
+
 /// The Welch bound: the largest |cosine| among n vectors in d dimensions is at least sqrt((n - d) / (d (n - 1))), and so is
 /// the root mean square; 0 for n <= d. Reached by equiangular tight frames alone (Welch 1974).
 ///
 /// # Errors
-/// `out-of-range` for n < 2 or d < 1.
+/// `out-of-range` for n < 2 or d < 1, and for more than 10^12 of either.
 pub fn welch_bound(n: usize, d: usize) -> Result<f64> {
     check(n, d)?;
     let (n, d) = (n as f64, d as f64);
@@ -28,7 +42,7 @@ pub fn welch_bound(n: usize, d: usize) -> Result<f64> {
 /// L is Levenshtein's function, pieced together from L_3, L_4, ... (Levenshtein 1992); in the plane cos(2 pi / n).
 ///
 /// # Errors
-/// `out-of-range` for n < 2 or d < 1.
+/// `out-of-range` for n < 2 or d < 1, and for more than 10^12 of either.
 pub fn levenshtein_bound(n: usize, d: usize) -> Result<f64> {
     check(n, d)?;
     Ok(match (n, d) {

@@ -44,8 +44,9 @@ impl Verdict {
     }
 }
 
-/// How the rows considered, S, share their neighbors a(i). k_j is the number of rows in S whose neighbor is j; the
-/// statistics of k (Gini, Robin Hood, skewness, antihubs) are over all N valid rows. `None` where S is empty.
+/// How the rows considered, S, share their neighbors a(i). k_j is the number of rows in S whose neighbor is j. The
+/// statistics of k (Gini, Robin Hood, skewness, antihubs) are over the n rows that are in S or a neighbor of one in S: without
+/// a window all N valid rows. Their values under the random null are those without a window. `None` where S is empty.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Hubs {
     /// |S|.
@@ -60,13 +61,13 @@ pub struct Hubs {
     pub effective_number: Option<f64>,
     /// 1 / sum of p_j^2; the random null tends to N/2.
     pub simpson_number: Option<f64>,
-    /// sum over i, j of |k_i - k_j| / (2 N sum k); null .5238.
+    /// sum over i, j of |k_i - k_j| / (2 n sum k); null .5238.
     pub gini: Option<f64>,
     /// Half the sum of |k - mean k| over sum k; null .3679.
     pub robin_hood: Option<f64>,
     /// Population skewness of k, 0 where k is constant; null 1.
     pub skewness: Option<f64>,
-    /// Share of valid rows that are nobody's neighbor; null .3679.
+    /// Share of these n rows that are the neighbor of no row in S; null .3679.
     pub antihub_rate: Option<f64>,
     /// Share of i in S with a(a(i)) = i; null about 1/2.
     pub reciprocity: Option<f64>,
@@ -76,8 +77,8 @@ pub struct Hubs {
     pub in_degree: Vec<usize>,
     /// What the numbers say; see [`Verdict`], the first that holds.
     pub verdict: Verdict,
-    /// The chance that some row is the neighbor of so many were in-degrees Poisson(1), as for random directions:
-    /// 1 - P(Poisson(1) < max k)^|S|.
+    /// The chance that some row is the neighbor of so many rows in S if in-degrees are Poisson(|S|/N), as for random directions:
+    /// 1 - P(Poisson(|S|/N) < max k)^N.
     pub p_value: Option<f64>,
 }
 
@@ -130,7 +131,7 @@ pub fn hubs(neighbors: &Neighbors, options: &HubsOptions) -> Result<Hubs> {
     let shares = result.in_degree.iter().filter(|&&k| k > 0).map(|&k| k as f64 / total);
     let simpson = 1.0 / shares.clone().map(|p| p * p).sum::<f64>();
     let reciprocity = rows.iter().filter(|&&(i, _)| neighbors.is_mutual(i)).count() as f64 / total;
-    let spread = Spread::of(neighbors, &result.in_degree);
+    let spread = Spread::of(&rows, &result.in_degree);
     result.top_index = Some(top);
     result.top_share = Some(top_share);
     result.effective_number = Some((-shares.map(|p| p * p.ln()).sum::<f64>()).exp());
@@ -140,7 +141,8 @@ pub fn hubs(neighbors: &Neighbors, options: &HubsOptions) -> Result<Hubs> {
     result.skewness = Some(spread.skewness);
     result.antihub_rate = Some(spread.antihub_rate);
     result.reciprocity = Some(reciprocity);
-    result.p_value = Some(-(total * (-poisson_tail(top_degree)).ln_1p()).exp_m1());
+    let valid = neighbors.n as f64;
+    result.p_value = Some(-(valid * (-poisson_tail(top_degree, total / valid)).ln_1p()).exp_m1());
     result.verdict = match () {
         _ if count < 2 => Verdict::NoSharing,
         _ if top_share >= 0.9 => Verdict::OneNeighbor,
@@ -151,7 +153,7 @@ pub fn hubs(neighbors: &Neighbors, options: &HubsOptions) -> Result<Hubs> {
     Ok(result)
 }
 
-/// How unequal the in-degrees of the valid rows are.
+/// How unequal the in-degrees are of the rows considered and their neighbors.
 struct Spread {
     gini: f64,
     robin_hood: f64,
@@ -160,10 +162,12 @@ struct Spread {
 }
 
 impl Spread {
-    /// Needs at least one in-degree above zero.
-    fn of(neighbors: &Neighbors, in_degree: &[usize]) -> Self {
+    /// Of the pairs of a row and its neighbor; there must be one.
+    fn of(rows: &[(usize, usize)], in_degree: &[usize]) -> Self {
+        let mut takes_part: Vec<bool> = in_degree.iter().map(|&k| k > 0).collect();
+        rows.iter().for_each(|&(i, _)| takes_part[i] = true);
         let mut k: Vec<f64> =
-            in_degree.iter().zip(&neighbors.cos).filter(|(_, c)| c.is_some()).map(|(&k, _)| k as f64).collect();
+            in_degree.iter().zip(takes_part).filter(|(_, part)| *part).map(|(&k, _)| k as f64).collect();
         k.sort_by(f64::total_cmp);
         let n = k.len() as f64;
         let sum: f64 = k.iter().sum();
@@ -181,17 +185,17 @@ impl Spread {
     }
 }
 
-/// P(Poisson(1) >= k), to full relative precision: the terms from k on.
-fn poisson_tail(k: usize) -> f64 {
+/// P(Poisson(mean) >= k) for a mean of at most 1, to full relative precision: the terms from k on.
+fn poisson_tail(k: usize, mean: f64) -> f64 {
     if k == 0 {
         return 1.0;
     }
-    let mut term = (-1.0f64).exp();
-    (1..=k).for_each(|m| term /= m as f64);
+    let mut term = (-mean).exp();
+    (1..=k).for_each(|m| term = term * mean / m as f64);
     let mut sum = 0.0;
     for m in k + 1..k + 60 {
         sum += term;
-        term /= m as f64;
+        term = term * mean / m as f64;
     }
     sum
 }

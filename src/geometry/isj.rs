@@ -6,11 +6,9 @@ use std::f64::consts::PI;
 /// Bins; a power of two for the transform.
 const BINS: usize = 1 << 14;
 
-/// Standard deviation of a Gaussian kernel for these values, which should have no structural duplicates. `None` for fewer than
+/// Standard deviation of a Gaussian kernel for these sorted values, which should have no structural duplicates. `None` for fewer than
 /// two different values. Falls back on Silverman's rule where the fixed point does not exist.
-pub(super) fn bandwidth(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+pub(super) fn bandwidth(sorted: &[f64]) -> Option<f64> {
     let (least, greatest) = (*sorted.first()?, *sorted.last()?);
     let spread = greatest - least;
     if spread <= 0.0 {
@@ -18,14 +16,13 @@ pub(super) fn bandwidth(values: &[f64]) -> Option<f64> {
     }
     let (from, range) = (least - 0.1 * spread, 1.2 * spread);
     let mut bins = vec![0.0; BINS];
-    for v in &sorted {
+    for v in sorted {
         let bin = ((v - from) / range * BINS as f64) as usize;
         bins[bin.min(BINS - 1)] += 1.0 / sorted.len() as f64;
     }
     let squares: Vec<f64> = cosine_transform(&bins).iter().skip(1).map(|a| a * a).collect();
-    let mut unique = sorted.clone();
-    unique.dedup();
-    let gap = |t: f64| t - next_time(t, unique.len() as f64, &squares);
+    let unique = 1 + sorted.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let gap = |t: f64| t - next_time(t, unique as f64, &squares);
     // The smallest root; time is the squared bandwidth in units of the range. Below a bin's width nothing can be told apart.
     let mut low = (1.0 / BINS as f64).powi(2);
     if gap(low) >= 0.0 {
@@ -42,17 +39,29 @@ pub(super) fn bandwidth(values: &[f64]) -> Option<f64> {
         }
         low = high;
     }
-    silverman(&sorted)
+    silverman(sorted)
 }
 
 /// 0.9 min(sd, IQR/1.34) n^(-1/5) of sorted values; with the standard deviation alone where the quartiles coincide.
 pub(super) fn silverman(sorted: &[f64]) -> Option<f64> {
-    let n = sorted.len() as f64;
-    let mean = sorted.iter().sum::<f64>() / n;
-    let sd = (sorted.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    let sd = deviation(sorted);
     let iqr = (quantile(sorted, 0.75) - quantile(sorted, 0.25)) / 1.34;
-    let scale = if iqr > 0.0 { sd.min(iqr) } else { sd };
-    Some(0.9 * scale * n.powf(-0.2)).filter(|h| *h > 0.0)
+    rule(if iqr > 0.0 { sd.min(iqr) } else { sd }, sorted.len())
+}
+
+/// 0.9 sd n^(-1/5) of values.
+pub(super) fn standard(values: &[f64]) -> Option<f64> {
+    rule(deviation(values), values.len())
+}
+
+fn rule(scale: f64, n: usize) -> Option<f64> {
+    Some(0.9 * scale * (n as f64).powf(-0.2)).filter(|h| *h > 0.0)
+}
+
+fn deviation(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt()
 }
 
 /// The quantile of sorted values by linear interpolation (type 7 of Hyndman and Fan). Zero when there are none.

@@ -1,4 +1,4 @@
-//! A Gaussian kernel density on a grid, and the maxima of a curve.
+//! A Gaussian kernel density on a grid.
 
 /// A grid with its kernel: nodes at most a quarter bandwidth apart, so that spikes of any width are seen.
 pub(super) struct Grid {
@@ -19,15 +19,12 @@ const MOST_NODES: f64 = (1 << 17) as f64;
 const REACH: f64 = 5.0;
 
 impl Grid {
-    /// A grid for values in [least, greatest]. `domain` bounds where values can be: there the density is reflected.
-    pub fn new(least: f64, greatest: f64, domain: Option<(f64, f64)>, bandwidth: f64) -> Self {
+    /// A grid for values in [least, greatest]. Values stop at the `ends`, if they do: the density is reflected there.
+    pub fn new(least: f64, greatest: f64, ends: (Option<f64>, Option<f64>), bandwidth: f64) -> Self {
         let bandwidth = bandwidth.max(4.0 * (greatest - least) / (MOST_NODES - 100.0));
         let (mut from, mut to) = (least - REACH * bandwidth, greatest + REACH * bandwidth);
-        let mut reflect = (false, false);
-        if let Some((lowest, highest)) = domain {
-            reflect = (from <= lowest, to >= highest);
-            (from, to) = (from.max(lowest), to.min(highest));
-        }
+        let reflect = (ends.0.is_some_and(|end| from <= end), ends.1.is_some_and(|end| to >= end));
+        (from, to) = (from.max(ends.0.unwrap_or(from)), to.min(ends.1.unwrap_or(to)));
         let steps = ((to - from) / (0.25 * bandwidth)).ceil().max(1.0);
         let step = (to - from) / steps;
         let width = step / bandwidth;
@@ -36,6 +33,22 @@ impl Grid {
         let mass = step * (kernel[0] + 2.0 * kernel[1..].iter().sum::<f64>());
         let kernel = kernel.iter().map(|k| k / mass).collect();
         Grid { from, step, nodes: steps as usize + 1, kernel, reflect, bandwidth }
+    }
+
+    /// Whether values stop here: an end at which the density is reflected.
+    pub fn is_end(&self, value: f64) -> bool {
+        let (near, last) = (0.5 * self.step, self.from + (self.nodes - 1) as f64 * self.step);
+        (self.reflect.0 && value < self.from + near) || (self.reflect.1 && value > last - near)
+    }
+
+    /// The value inside the ends, by reflection.
+    pub fn inside(&self, value: f64) -> f64 {
+        let (from, to) = (self.from, self.from + (self.nodes - 1) as f64 * self.step);
+        match self.reflect {
+            (true, _) if value < from => 2.0 * from - value,
+            (_, true) if value > to => 2.0 * to - value,
+            _ => value,
+        }
     }
 
     /// Where node `k` (a fraction between two nodes, too) lies.
@@ -50,13 +63,14 @@ impl Grid {
         (node, at - node as f64)
     }
 
-    /// The density at every node of weighted, placed values, each shared between its two nodes; weights sum to `total`.
-    pub fn density(&self, places: &[(usize, f64)], weight: impl Fn(usize) -> f64, total: f64) -> Vec<f64> {
+    /// The density at every node of values with weights that sum to `total`; each is shared between the two nodes beside it.
+    pub fn density(&self, values: impl Iterator<Item = (f64, f64)>, total: f64) -> Vec<f64> {
         let reach = self.kernel.len() - 1;
         let n = self.nodes;
         let mut mass = vec![0.0; n + 2 * reach];
-        for (i, &(node, share)) in places.iter().enumerate() {
-            let w = weight(i) / total;
+        for (value, weight) in values {
+            let (node, share) = self.place(value);
+            let w = weight / total;
             mass[reach + node] += w * (1.0 - share);
             mass[reach + node + 1] += w * share;
         }
@@ -78,74 +92,4 @@ impl Grid {
         }
         out
     }
-}
-
-/// A local maximum of a curve.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Maximum {
-    /// Its node; the middle of a flat top.
-    pub node: usize,
-    /// Height over the highest saddle on the way to higher ground, as share of the curve's highest point.
-    pub prominence: f64,
-}
-
-/// The maxima whose prominence is at least `least` times the highest, from left to right.
-pub(super) fn maxima(curve: &[f64], least: f64) -> Vec<Maximum> {
-    let highest = curve.iter().copied().fold(0.0, f64::max);
-    let mut found = Vec::new();
-    let mut k = 0;
-    while k < curve.len() {
-        let end = (k..curve.len()).find(|&e| curve[e] != curve[k]).unwrap_or(curve.len());
-        let rises = k == 0 || curve[k - 1] < curve[k];
-        let falls = end == curve.len() || curve[end] < curve[k];
-        if rises && falls && curve[k] >= least * highest && highest > 0.0 {
-            let height = curve[k];
-            let left = saddle(curve[..k].iter().rev(), height);
-            let right = saddle(curve[end..].iter(), height);
-            let prominence = (height - left.max(right)) / highest;
-            if prominence >= least {
-                found.push(Maximum { node: (k + end - 1) / 2, prominence });
-            }
-        }
-        k = end;
-    }
-    found
-}
-
-/// The lowest point before higher ground; zero where no higher ground comes. Of two equally high maxima both are seen:
-/// ground of the same height is not higher.
-fn saddle<'a>(walk: impl Iterator<Item = &'a f64>, height: f64) -> f64 {
-    let mut lowest = height;
-    for &y in walk {
-        if y > height {
-            return lowest;
-        }
-        lowest = lowest.min(y);
-    }
-    0.0
-}
-
-/// The top of the parabola through a node and its neighbors, in nodes.
-pub(super) fn refine(curve: &[f64], node: usize) -> f64 {
-    if node == 0 || node + 1 >= curve.len() {
-        return node as f64;
-    }
-    let (a, b, c) = (curve[node - 1], curve[node], curve[node + 1]);
-    let bend = a - 2.0 * b + c;
-    let shift = if bend < 0.0 { (0.5 * (a - c) / bend).clamp(-0.5, 0.5) } else { 0.0 };
-    node as f64 + shift
-}
-
-/// The lowest node between two nodes; of several the middle of the longest level stretch.
-pub(super) fn valley(curve: &[f64], from: usize, to: usize) -> usize {
-    let lowest = curve[from..=to].iter().copied().fold(f64::INFINITY, f64::min);
-    let (mut best, mut longest, mut run) = (from, 0, 0);
-    for (k, &height) in curve.iter().enumerate().take(to + 1).skip(from) {
-        run = if height == lowest { run + 1 } else { 0 };
-        if run > longest {
-            longest = run;
-            best = k - (run - 1) / 2;
-        }
-    }
-    best
 }

@@ -6,8 +6,11 @@
 mod bounds;
 mod histogram;
 mod hubs;
+mod interval;
 mod isj;
 mod kde;
+mod ladder;
+mod maxima;
 mod neighbors;
 mod null;
 mod packing;

@@ -6,6 +6,7 @@
 use serde::Serialize;
 use statrs::function::beta::ln_beta;
 
+use super::bounds::not_too_many;
 use crate::error::{Code, Error, Result};
 use crate::ops::Sign;
 
@@ -31,7 +32,7 @@ pub struct RandomNull {
 /// The law's numbers for n directions in d dimensions, by quadrature of the exact distribution.
 ///
 /// # Errors
-/// `out-of-range` for n < 2 or d < 2.
+/// `out-of-range` for n < 2 or d < 2, and for more than 10^12 of either.
 pub fn random_null(n: usize, d: usize, sign: Sign) -> Result<RandomNull> {
     let law = Law::new(n, d, sign)?;
     let others = n as f64 - 1.0;
@@ -85,6 +86,7 @@ impl Law {
                 .fact("n", n)
                 .fact("d", d));
         }
+        not_too_many(n, d)?;
         let d = d as f64;
         Ok(Law { d, sign, ln_beta: ln_beta(0.5 * (d - 1.0), 0.5) })
     }

@@ -31,6 +31,8 @@ const MOMENTUM: f32 = 0.9;
 const TURN: f32 = 0.2;
 /// Bytes that a thread needs for a tile, and for its close pairs should all be close.
 const THREAD: u128 = 8 << 20;
+/// More steps than this are a slip: a packing gains nothing from them.
+const MOST_STEPS: u64 = 10_000_000;
 /// About how many rows the history has.
 const HISTORY: u64 = 100;
 
@@ -125,7 +127,7 @@ pub struct PackingStep {
 /// five times. The result depends on the arguments alone, not on threads.
 ///
 /// # Errors
-/// `out-of-range` for fewer than 2 vectors or dimensions; `too-large` when the memory would not do, before any work; `interrupted`
+/// `out-of-range` for fewer than 2 vectors or dimensions or more than ten million steps; `too-large` when the memory would not do, before any work; `interrupted`
 /// when `monitor` says so.
 pub fn packing(n: usize, d: usize, options: &PackingOptions, monitor: &dyn Monitor) -> Result<Packing> {
     if n < 2 || d < 2 {
@@ -133,7 +135,12 @@ pub fn packing(n: usize, d: usize, options: &PackingOptions, monitor: &dyn Monit
             .fact("n", n)
             .fact("d", d));
     }
-    let size = 4 * n.next_multiple_of(TILE) as u128 * d as u128;
+    if options.steps > MOST_STEPS {
+        return Err(Error::new(Code::OutOfRange, "the packing has too many steps")
+            .fact("expected", format!("at most {MOST_STEPS}"))
+            .fact("given", options.steps));
+    }
+    let size = 4 * n.div_ceil(TILE) as u128 * TILE as u128 * d as u128;
     let threads = rayon::current_num_threads() as u128;
     let needed = u64::try_from(5 * size + threads * THREAD).unwrap_or(u64::MAX);
     memory::check("the packing", needed, "try fewer vectors or dimensions")?;

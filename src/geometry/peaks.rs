@@ -1,33 +1,42 @@
 //! Peaks in the distribution of nearest-neighbor cosines: where, how much, how sure.
 //!
-//! A peak is a maximum of a Gaussian kernel density whose prominence is at least a share of the highest maximum. A narrow spike
-//! towers over a broad mode of ten times its mass, so one bandwidth does not do: the search climbs a ladder of doubling bandwidths
-//! from the improved Sheather-Jones rule up to Silverman's, and at each takes the maxima that are still there at the next
-//! and in whose basin no finer one was found. A given bandwidth is used alone.
+//! A peak is a maximum of a Gaussian kernel density. A narrow spike towers over a broad mode of ten times its mass, and a broad mode beside a spike that
+//! holds most values is low at any bandwidth. So one bandwidth does not do, and height alone does not either: the search climbs a ladder of doubling
+//! bandwidths from the improved Sheather-Jones rule up to that of the standard deviation, see [`super::ladder`]. A given bandwidth is used alone, and
+//! then height alone counts.
+//!
+//! Where values stop (at a hard bound, or because their density is cut off), the density is reflected: it would otherwise peak inside, by the
+//! kernel's width.
 //!
 //! Ties are structural: mutual neighbors share one cosine exactly. So the bandwidth is chosen from values of which
-//! mutual pairs give one, and intervals come from a bootstrap over connected components of the neighbor graph. (Drawing rows
-//! would make copies, and with them neighbors at cosine 1; it is values that are drawn, rows stay as they are.)
+//! mutual pairs give one, and intervals come from a bootstrap over connected components of the neighbor graph, see [`super::interval`].
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Neighbors;
-use super::isj::{bandwidth, quantile, silverman};
-use super::kde::{Grid, maxima, refine, valley};
+use super::interval::{Basin, Sample, intervals};
+use super::isj::{quantile, silverman};
+use super::ladder::{Level, Top, climb, cut, ladder};
+use super::maxima::valley;
 use crate::error::{Code, Error, Result};
+use crate::memory;
 use crate::ops::Sign;
-use crate::rng::Rng;
+
+/// More bootstrap samples than this are a slip.
+const MOST_SAMPLES: usize = 1_000_000;
+/// A bandwidth is at most so many times the largest value, or 1 if that is more.
+const WIDEST: f64 = 1e6;
 
 /// Options of [`peaks`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PeakOptions {
-    /// Least prominence, as share of the highest maximum; in (0, 1].
+    /// Least height over the saddle as share of the highest maximum, or least mass above it as share of the largest; in (0, 1].
     pub prominence: f64,
     /// Standard deviation of the kernel; by default a ladder of them, see the module.
     pub bandwidth: Option<f64>,
-    /// Bootstrap samples behind an interval; 0 for none.
+    /// Bootstrap samples behind an interval, at most a million; 0 for none.
     pub bootstrap: usize,
     /// Seed of the bootstrap.
     pub seed: u64,
@@ -54,28 +63,40 @@ pub struct Peak {
     pub count: usize,
     /// IQR/1.349 of the values in the basin: the standard deviation, were they normal.
     pub width: f64,
-    /// Height over the highest saddle towards higher ground, as share of the highest maximum, at the bandwidth at which
-    /// the peak first shows.
+    /// Height over the highest saddle towards higher ground as share of the highest maximum, at the bandwidth at which
+    /// the peak first shows; for a peak that counts by its mass alone, the mass above the saddle as share of the largest.
     pub prominence: f64,
     /// Left end of the 95 % bootstrap interval of the location; `None` without a bootstrap or with one component.
     pub ci_low: Option<f64>,
     /// Right end.
     pub ci_high: Option<f64>,
+    /// Whether values stop at the location: their density is largest at its end and falls on one side only.
+    pub edge: bool,
 }
 
 /// The peaks of the nearest-neighbor cosines, by mass, the largest first. Invalid rows do not count.
 ///
 /// # Errors
-/// `out-of-range` for a prominence outside (0, 1] or a bandwidth that is not positive.
+/// `out-of-range` for a prominence outside (0, 1], a bandwidth that is not positive or far wider than the values, or more than a million
+/// bootstrap samples; `too-large`.
 pub fn peaks(neighbors: &Neighbors, options: &PeakOptions) -> Result<Vec<Peak>> {
     let component = neighbors.components(|_| true);
     let rows: Vec<(usize, f64)> = neighbors.cos.iter().enumerate().filter_map(|(i, c)| c.map(|c| (i, c))).collect();
-    let lone = |i: usize| !neighbors.is_mutual(i) || neighbors.index[i].is_some_and(|j| i < j);
+    let mut place = vec![0; neighbors.cos.len()];
+    rows.iter().enumerate().for_each(|(k, &(i, _))| place[i] = k);
+    // The first of a mutual pair stands for both.
+    let tie = |&(i, _): &(usize, f64)| match neighbors.index[i] {
+        Some(j) if j < i && neighbors.is_mutual(i) => place[j],
+        _ => place[i],
+    };
+    let tie: Vec<usize> = rows.iter().map(tie).collect();
+    let lone = tie.iter().enumerate().filter(|(k, tie)| k == *tie);
     find(
         Sample {
+            distinct: lone.map(|(k, _)| rows[k].1).collect(),
             values: rows.iter().map(|&(_, c)| c).collect(),
             cluster: rows.iter().map(|&(i, _)| component[i]).collect(),
-            distinct: rows.iter().filter(|&&(i, _)| lone(i)).map(|&(_, c)| c).collect(),
+            tie,
             domain: Some((if neighbors.sign == Sign::Abs { 0.0 } else { -1.0 }, 1.0)),
         },
         options,
@@ -88,77 +109,86 @@ pub fn peaks(neighbors: &Neighbors, options: &PeakOptions) -> Result<Vec<Peak>> 
 /// # Errors
 /// As [`peaks`].
 pub fn peaks_of_values(values: &[f64], options: &PeakOptions) -> Result<Vec<Peak>> {
+    room(values.len())?;
     let values: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
-    find(Sample { cluster: (0..values.len()).collect(), distinct: values.clone(), domain: None, values }, options)
+    let scale = values.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+    if scale == 0.0 || (1e-100..1e100).contains(&scale) {
+        return find(Sample::plain(values), options);
+    }
+    // Squares and reciprocals of such values are no numbers; powers of two change no digit.
+    let power = scale.log2().floor() as i32;
+    let times = |x: f64, power: i32| x * 2f64.powi(power / 2) * 2f64.powi(power - power / 2);
+    let back = |x: f64| times(x, power);
+    let scaled = values.iter().map(|v| times(*v, -power)).collect();
+    check(options, scale)?;
+    let options =
+        PeakOptions { bandwidth: options.bandwidth.map(|h| times(h, -power).max(f64::MIN_POSITIVE)), ..*options };
+    let scaled_back = |peak: Peak| Peak {
+        location: back(peak.location),
+        from: back(peak.from),
+        to: back(peak.to),
+        width: back(peak.width),
+        ci_low: peak.ci_low.map(back),
+        ci_high: peak.ci_high.map(back),
+        ..peak
+    };
+    Ok(find(Sample::plain(scaled), &options)?.into_iter().map(scaled_back).collect())
 }
 
-/// What a search works on.
-struct Sample {
-    values: Vec<f64>,
-    /// Which values are drawn together.
-    cluster: Vec<usize>,
-    /// The values without structural duplicates.
-    distinct: Vec<f64>,
-    /// Where values can lie.
-    domain: Option<(f64, f64)>,
+/// Whether so many values fit into memory as often as they are held.
+fn room(values: usize) -> Result<()> {
+    let threads = rayon::current_num_threads() as u64;
+    memory::check("the search for peaks", (64 + 16 * threads) * values as u64, "try fewer values")
+}
+
+/// Refuses options that make no sense for values of this size.
+fn check(options: &PeakOptions, scale: f64) -> Result<()> {
+    let wrong = |what: &str, expected: String, given: String| {
+        Err(Error::new(Code::OutOfRange, what).fact("expected", expected).fact("given", given))
+    };
+    if !(options.prominence > 0.0 && options.prominence <= 1.0) {
+        return wrong("the prominence is not a share", "above 0, at most 1".into(), options.prominence.to_string());
+    }
+    let widest = WIDEST * scale.max(1.0);
+    if let Some(given) = options.bandwidth.filter(|h| !(*h > 0.0 && *h <= widest)) {
+        let expected = format!("above 0, at most {widest:e}: a million times the largest value");
+        return wrong("the bandwidth is out of range", expected, format!("{given:e}"));
+    }
+    if options.bootstrap > MOST_SAMPLES {
+        let expected = format!("0 to {MOST_SAMPLES} samples");
+        return wrong("there are too many bootstrap samples", expected, options.bootstrap.to_string());
+    }
+    Ok(())
 }
 
 fn find(sample: Sample, options: &PeakOptions) -> Result<Vec<Peak>> {
-    if !(options.prominence > 0.0 && options.prominence <= 1.0) {
-        return Err(Error::new(Code::OutOfRange, "the prominence is not a share")
-            .fact("expected", "above 0, at most 1")
-            .fact("given", options.prominence));
-    }
-    if let Some(given) = options.bandwidth.filter(|h| !(h.is_finite() && *h > 0.0)) {
-        return Err(Error::new(Code::OutOfRange, "the bandwidth is not a positive number").fact("given", given));
-    }
     let mut sorted = sample.values.clone();
-    sorted.sort_by(f64::total_cmp);
-    let (Some(&least), Some(&greatest)) = (sorted.first(), sorted.last()) else { return Ok(Vec::new()) };
-    // Values that rounding alone tells apart are one.
-    let scale = if sample.domain.is_some() { 1.0 } else { greatest.abs().max(least.abs()) };
-    if greatest - least <= 1e-12 * scale {
-        let middle = quantile(&sorted, 0.5);
-        let interval = (options.bootstrap > 0 && sample.clusters().len() > 1).then_some(middle);
-        return Ok(vec![Peak {
-            location: middle,
-            from: least,
-            to: greatest,
-            mass: 1.0,
-            count: sorted.len(),
-            width: 0.0,
-            prominence: 1.0,
-            ci_low: interval,
-            ci_high: interval,
-        }]);
+    sorted.par_sort_unstable_by(f64::total_cmp);
+    let (least, greatest) = (sorted.first().copied().unwrap_or(0.0), sorted.last().copied().unwrap_or(0.0));
+    let largest = greatest.abs().max(least.abs());
+    check(options, largest)?;
+    room(sorted.len())?;
+    if sorted.is_empty() {
+        return Ok(Vec::new());
     }
-    let ladder = sample.ladder(least, greatest, options.bandwidth);
-    let tops = climb(&ladder, options);
-    let finest = &ladder[0];
-    let mut edges = vec![least];
-    edges.extend(tops.windows(2).map(|pair| {
-        let node = |top: &Top| finest.grid.place(top.location).0;
-        finest.grid.at(valley(&finest.density, node(&pair[0]), node(&pair[1])) as f64)
-    }));
-    edges.push(greatest);
-    let mut basins = Vec::new();
-    let mut peaks = Vec::new();
+    // Values that rounding alone tells apart are one.
+    let scale = if sample.domain.is_some() { 1.0 } else { largest };
+    if greatest - least <= 1e-12 * scale {
+        return Ok(vec![lone(&sorted, sample.clusters().len() > 1 && options.bootstrap > 0)]);
+    }
+    let mut distinct = sample.distinct.clone();
+    distinct.par_sort_unstable_by(f64::total_cmp);
+    let ends = cut(&distinct, sample.domain);
+    let ladder = ladder(&sample.values, &distinct, ends, options.bandwidth);
+    let tops = climb(&ladder, distinct.len(), options.prominence);
+    let edges = edges(&ladder[0], &tops, least, greatest);
+    let (mut basins, mut peaks) = (Vec::new(), Vec::new());
     for (k, top) in tops.iter().enumerate() {
         let (from, to, is_last) = (edges[k], edges[k + 1], k + 1 == tops.len());
         let begin = sorted.partition_point(|&v| v < from);
         let end = if is_last { sorted.len() } else { sorted.partition_point(|&v| v < to) };
         let inside = &sorted[begin..end.max(begin)];
-        let suits = silverman(inside).unwrap_or(0.0);
-        let level = (top.level..ladder.len()).rev().find(|&l| ladder[l].grid.bandwidth <= suits).unwrap_or(top.level);
-        let mut basin = Basin { level, from, to };
-        let mut location = basin.top(&ladder[level].grid, &ladder[level].density);
-        // A neighbor's flank may reach into the basin where the kernel is wide.
-        let on_edge = |edge: f64| (location - edge).abs() <= ladder[level].grid.bandwidth;
-        if (k > 0 && on_edge(from)) || (!is_last && on_edge(to)) {
-            basin.level = top.level;
-            location = basin.top(&ladder[top.level].grid, &ladder[top.level].density);
-        }
-        basins.push(basin);
+        let (basin, location) = Basin::around(top, (from, to), inside, (k > 0, !is_last), &ladder);
         peaks.push(Peak {
             location,
             from,
@@ -169,144 +199,62 @@ fn find(sample: Sample, options: &PeakOptions) -> Result<Vec<Peak>> {
             prominence: top.prominence,
             ci_low: None,
             ci_high: None,
+            edge: ladder[basin.level].grid.is_end(location),
         });
+        basins.push(basin);
     }
-    for (peak, found) in peaks.iter_mut().zip(sample.bootstrap(&ladder, &basins, options)) {
-        (peak.ci_low, peak.ci_high) = (Some(quantile(&found, 0.025)), Some(quantile(&found, 0.975)));
+    for (peak, (low, high)) in peaks.iter_mut().zip(intervals(&sample, &ladder, &basins, options)) {
+        (peak.ci_low, peak.ci_high) = (Some(low.min(peak.location)), Some(high.max(peak.location)));
     }
     peaks.sort_by(|a, b| b.mass.total_cmp(&a.mass).then(a.location.total_cmp(&b.location)));
     Ok(peaks)
 }
 
-/// The density at one bandwidth.
-struct Level {
-    grid: Grid,
-    places: Vec<(usize, f64)>,
-    density: Vec<f64>,
-}
-
-/// A maximum that counts, and the level at which it was found.
-#[derive(Clone, Copy)]
-struct Top {
-    location: f64,
-    level: usize,
-    prominence: f64,
-}
-
-/// The peaks from left to right. With one level all its prominent maxima; with more the last one only confirms the one before.
-fn climb(ladder: &[Level], options: &PeakOptions) -> Vec<Top> {
-    let found: Vec<Vec<Top>> = ladder
-        .iter()
-        .enumerate()
-        .map(|(level, at)| {
-            let top =
-                |m: super::kde::Maximum| Top { location: at.grid.at(m.node as f64), level, prominence: m.prominence };
-            maxima(&at.density, options.prominence).into_iter().map(top).collect()
-        })
-        .collect();
-    let mut accepted: Vec<Top> = Vec::new();
-    for (level, at) in ladder.iter().enumerate().take(found.len().saturating_sub(1).max(1)) {
-        let mut edges = vec![f64::NEG_INFINITY];
-        edges.extend(found[level].windows(2).map(|pair| {
-            let node = |top: &Top| at.grid.place(top.location).0;
-            at.grid.at(valley(&at.density, node(&pair[0]), node(&pair[1])) as f64)
-        }));
-        edges.push(f64::INFINITY);
-        let mut fresh = Vec::new();
-        for (k, top) in found[level].iter().enumerate() {
-            let inside = |other: &Top| (edges[k]..edges[k + 1]).contains(&other.location);
-            let persists = found.get(level + 1).is_none_or(|next| next.iter().any(inside));
-            if persists && !accepted.iter().any(inside) {
-                fresh.push(*top);
-            }
-        }
-        accepted.extend(fresh);
+/// The one peak of values that are all the same.
+fn lone(sorted: &[f64], with_interval: bool) -> Peak {
+    let location = quantile(sorted, 0.5);
+    let interval = with_interval.then_some(location);
+    Peak {
+        location,
+        from: sorted.first().copied().unwrap_or(location),
+        to: sorted.last().copied().unwrap_or(location),
+        mass: 1.0,
+        count: sorted.len(),
+        width: 0.0,
+        prominence: 1.0,
+        ci_low: interval,
+        ci_high: interval,
+        edge: false,
     }
-    accepted.sort_by(|a, b| a.location.total_cmp(&b.location));
-    accepted
 }
 
-/// Where one peak's maximum is looked for.
-struct Basin {
-    level: usize,
-    from: f64,
-    to: f64,
+/// The ends of the basins: the least value, the valleys between peaks at the finest level, the greatest value.
+fn edges(finest: &Level, tops: &[Top], least: f64, greatest: f64) -> Vec<f64> {
+    let node = |top: &Top| finest.grid.place(top.location).0;
+    let between = |pair: &[Top]| finest.grid.at(valley(&finest.density, node(&pair[0]), node(&pair[1])) as f64);
+    std::iter::once(least).chain(tops.windows(2).map(between)).chain([greatest]).collect()
 }
 
 impl Basin {
-    /// The place of the largest density within the basin.
-    fn top(&self, grid: &Grid, density: &[f64]) -> f64 {
-        let (from, to) = (grid.place(self.from).0, grid.place(self.to).0 + 1);
-        let best = (from..=to).fold(from, |best, k| if density[k] > density[best] { k } else { best });
-        grid.at(refine(density, best))
-    }
-}
-
-impl Sample {
-    /// The clusters' numbers, ascending.
-    fn clusters(&self) -> Vec<usize> {
-        let mut ids = self.cluster.clone();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
-    }
-
-    /// The given bandwidth alone, or a ladder.
-    fn ladder(&self, least: f64, greatest: f64, given: Option<f64>) -> Vec<Level> {
-        let level = |bandwidth: f64| {
-            let grid = Grid::new(least, greatest, self.domain, bandwidth);
-            let places: Vec<(usize, f64)> = self.values.iter().map(|&v| grid.place(v)).collect();
-            let density = grid.density(&places, |_| 1.0, places.len() as f64);
-            Level { grid, places, density }
-        };
-        if let Some(bandwidth) = given {
-            return vec![level(bandwidth)];
+    /// The basin of a peak and the peak's location: the top at the level that suits the spread of the values inside, unless the flank of a
+    /// neighbor on that side reaches into the basin there.
+    fn around(
+        top: &Top,
+        (from, to): (f64, f64),
+        inside: &[f64],
+        neighbors: (bool, bool),
+        ladder: &[Level],
+    ) -> (Basin, f64) {
+        let suits = silverman(inside).unwrap_or(0.0);
+        let level = (top.level..ladder.len()).rev().find(|&l| ladder[l].grid.bandwidth <= suits).unwrap_or(top.level);
+        let basin = Basin { level, from, to };
+        let location = basin.top(&ladder[level].grid, &ladder[level].density);
+        let on_edge = |edge: f64| (location - edge).abs() <= ladder[level].grid.bandwidth;
+        if (neighbors.0 && on_edge(from)) || (neighbors.1 && on_edge(to)) {
+            let basin = Basin { level: top.level, from, to };
+            let location = basin.top(&ladder[top.level].grid, &ladder[top.level].density);
+            return (basin, location);
         }
-        let mut sorted = self.distinct.clone();
-        sorted.sort_by(f64::total_cmp);
-        let lowest = bandwidth(&sorted).unwrap_or((greatest - least) / 100.0);
-        let highest = silverman(&sorted).unwrap_or(lowest);
-        let mut ladder = vec![level(lowest)];
-        let mut next = 2.0 * ladder[0].grid.bandwidth;
-        loop {
-            ladder.push(level(next));
-            if next >= highest {
-                return ladder;
-            }
-            next *= 2.0;
-        }
-    }
-
-    /// For each basin the sorted places of the density's maximum in it, one a bootstrap sample; empty without a bootstrap.
-    fn bootstrap(&self, ladder: &[Level], basins: &[Basin], options: &PeakOptions) -> Vec<Vec<f64>> {
-        let ids = self.clusters();
-        if options.bootstrap == 0 || ids.len() < 2 {
-            return Vec::new();
-        }
-        let number: Vec<usize> = self.cluster.iter().map(|id| ids.partition_point(|other| other < id)).collect();
-        let samples: Vec<Vec<f64>> = (0..options.bootstrap)
-            .into_par_iter()
-            .map(|sample| {
-                let mut rng = Rng::new(options.seed, &format!("geometry::peaks bootstrap {sample}"));
-                let mut drawn = vec![0.0; ids.len()];
-                (0..ids.len()).for_each(|_| drawn[rng.below(ids.len())] += 1.0);
-                let total: f64 = number.iter().map(|&c| drawn[c]).sum();
-                let mut tops = vec![0.0; basins.len()];
-                for (l, at) in ladder.iter().enumerate().filter(|(l, _)| basins.iter().any(|b| b.level == *l)) {
-                    let density = at.grid.density(&at.places, |i| drawn[number[i]], total.max(1.0));
-                    for (top, basin) in tops.iter_mut().zip(basins).filter(|(_, basin)| basin.level == l) {
-                        *top = basin.top(&at.grid, &density);
-                    }
-                }
-                tops
-            })
-            .collect();
-        (0..basins.len())
-            .map(|k| {
-                let mut found: Vec<f64> = samples.iter().map(|sample| sample[k]).collect();
-                found.sort_by(f64::total_cmp);
-                found
-            })
-            .collect()
+        (basin, location)
     }
 }

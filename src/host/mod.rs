@@ -5,6 +5,7 @@
 //! lose their position, so bindings raise at the call (see [`raise`]); a missing function is found only when it is
 //! called, so [`check`] walks the syntax tree first.
 
+mod apart;
 mod attempt;
 pub mod bind;
 pub mod callback;

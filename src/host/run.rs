@@ -14,7 +14,7 @@ use crate::host::{attempt, engine, language, preflight};
 use crate::input;
 
 /// Stack for scripts: 256 nested calls of the interpreter need a few MB each in the worst case.
-const STACK: usize = 1 << 30;
+pub(super) const STACK: usize = 1 << 30;
 
 /// The text of the script at `path`, and the name by which reports call it.
 ///

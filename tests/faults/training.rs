@@ -211,9 +211,12 @@ fn a_large_toy_and_a_large_training_stop_in_time() {
 fn hostile_numbers_are_errors_before_any_work() {
     // A2
     let train = |options: &str| {
-        format!("let x = activations::from_tensor(tensor::randn([64, 4], 0)); sae::train(x, #{{ d_sae: 8, {options} }});")
+        format!(
+            "let x = activations::from_tensor(tensor::randn([64, 4], 0)); sae::train(x, #{{ d_sae: 8, {options} }});"
+        )
     };
-    for options in ["init_sd: 1e308", "architecture: \"jumprelu\", bandwidth: 5e-324", "lr: 0.0 / 0.0", "batch_size: 0"] {
+    for options in ["init_sd: 1e308", "architecture: \"jumprelu\", bandwidth: 5e-324", "lr: 0.0 / 0.0", "batch_size: 0"]
+    {
         fails(&train(options), "out-of-range");
     }
     for options in ["batch_size: 9_223_372_036_854_775_807", "batch_size: 9_007_199_254_740_992"] {
@@ -223,6 +226,9 @@ fn hostile_numbers_are_errors_before_any_work() {
     fails(huge, "too-large");
     fails("synthetic::superposition(#{ features: 1_048_576, d: 1_048_576, tokens: 1 });", "too-large");
     fails("synthetic::superposition(#{ features: 8, d: 4, tokens: 9_223_372_036_854_775_807 });", "out-of-range");
-    fails("synthetic::superposition(#{ features: 1_000_000, d: 1, tokens: 1, active: 9.0, decay: 1e-300 });", "out-of-range");
+    fails(
+        "synthetic::superposition(#{ features: 1_000_000, d: 1, tokens: 1, active: 9.0, decay: 1e-300 });",
+        "out-of-range",
+    );
     fails("model::train(corpus::embedded(\"austen\"), #{ lr: 0.0 / 0.0 });", "out-of-range");
 }

@@ -1,5 +1,7 @@
 //! `compare::`: one dictionary, one run, one target model against another.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine, Map, NativeCallContext, exported_module};
@@ -7,14 +9,16 @@ use serde_json::{Value, json};
 
 use crate::compare as core;
 use crate::error::Result;
+use crate::host::apart::{apart, product};
 use crate::host::bind::dictionary::{dictionary, encoder, number_list, with_rows};
 use crate::host::bind::neighbors::read_sign;
 use crate::host::bind::sae::Sae;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::host::remember::{self, key, resolved, to_value};
-use crate::host::session::session;
+use crate::host::session::{Session, session};
 use crate::host::value::{from_json, to_script, values};
+use crate::memory;
 use crate::ops::{Rows, Sign};
 use crate::progress::Monitor;
 
@@ -46,17 +50,37 @@ fn with_both<T>(a: &Tensor, b: &Tensor, f: impl FnOnce(Rows, Rows) -> Result<T>)
     with_rows(a, |a| with_rows(b, |b| f(a, b)))??
 }
 
+/// As [`with_both`], heard by a stop.
+fn with_both_apart<T: Send + 'static>(
+    session: &Session,
+    a: &Tensor,
+    b: &Tensor,
+    f: impl FnOnce(Rows, Rows) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    // Each value meets a row or a column of the other side.
+    let passes = b.elem_count() / b.dims().iter().copied().min().unwrap_or(1).max(1);
+    let size = product(&[a.elem_count(), passes]);
+    let (a, b) = (a.clone(), b.clone());
+    apart(session, size, move || with_both(&a, &b, f))?
+}
+
+/// A comparison of two dictionaries.
+pub(super) type Compute = dyn Fn(Rows, Rows, &dyn Monitor) -> Result<Value> + Send + Sync;
+
 /// What a matching of two dictionaries gives; remembered where it takes long.
 pub fn matched(
     ctx: &NativeCallContext,
     function: &'static str,
     options: Value,
     (a, b): (&Dynamic, &Dynamic),
-    compute: &mut dyn FnMut(Rows, Rows, &dyn Monitor) -> Result<Value>,
+    compute: Arc<Compute>,
 ) -> Result<Dynamic> {
     let session = session(ctx);
     let (left, right) = (dictionary(a)?, dictionary(b)?);
-    let mut run = || with_both(&left, &right, |a, b| compute(a, b, session.monitor()));
+    let mut run = || {
+        let (compute, watched) = (Arc::clone(&compute), Arc::clone(&session));
+        with_both_apart(&session, &left, &right, move |a, b| compute(a, b, watched.monitor()))
+    };
     if left.dims()[0].saturating_mul(right.dims()[0]) < LARGE {
         return Ok(from_json(&run()?));
     }
@@ -66,8 +90,8 @@ pub fn matched(
 
 /// Reads both matrices of each side and asks what they share. A Tensor is its own encoder.
 fn share(ctx: &NativeCallContext, s: &Dynamic, t: &Dynamic, options: &core::SharedOptions) -> Result<Dynamic> {
-    let encoders = [encoder(s)?, encoder(t)?];
-    matched(ctx, "compare::shared_latents", resolved(options, &[]), (s, t), &mut |a, b, monitor| {
+    let (encoders, options) = ([encoder(s)?, encoder(t)?], *options);
+    let compute = move |a: Rows, b: Rows, monitor: &dyn Monitor| {
         let [c, d] = [(&encoders[0], a), (&encoders[1], b)].map(|(encoder, decoder)| match encoder {
             Some(tensor) => values(tensor),
             None => Ok(decoder.data.to_vec()),
@@ -75,20 +99,33 @@ fn share(ctx: &NativeCallContext, s: &Dynamic, t: &Dynamic, options: &core::Shar
         let (c, d) = (c?, d?);
         let s = core::Weights { decoder: a, encoder: Rows::new(&c, a.n, a.d)? };
         let t = core::Weights { decoder: b, encoder: Rows::new(&d, b.n, b.d)? };
-        to_value(&core::shared_latents(s, t, options, monitor)?)
-    })
+        to_value(&core::shared_latents(s, t, &options, monitor)?)
+    };
+    matched(ctx, "compare::shared_latents", resolved(&options, &[]), (s, t), Arc::new(compute))
 }
 
-fn align(x: &Dynamic, y: &Dynamic, options: &core::AlignOptions) -> Result<Map> {
+fn align(ctx: &NativeCallContext, x: &Dynamic, y: &Dynamic, options: core::AlignOptions) -> Result<Map> {
     let (x, y) = (dictionary(x)?, dictionary(y)?);
     let d = x.dims()[1];
-    let found = with_both(&x, &y, |x, y| core::procrustes(x, y, options))?;
+    let found = with_both_apart(&session(ctx), &x, &y, move |x, y| core::procrustes(x, y, &options))?;
     Ok(Map::from([
         ("rotation".into(), Dynamic::from(Tensor::from_vec(found.rotation, (d, d), &Device::Cpu)?)),
         ("residual".into(), to_script(&found.residual)?),
         ("distance".into(), found.distance.into()),
         ("invalid".into(), Dynamic::from(found.invalid as rhai::INT)),
     ]))
+}
+
+/// A distance of two samples.
+fn distance(
+    ctx: &NativeCallContext,
+    x: &Dynamic,
+    y: &Dynamic,
+    of: fn(&[f64], &[f64]) -> Option<f64>,
+) -> Result<Option<f64>> {
+    let (x, y) = (number_list(ctx, x, "x")?, number_list(ctx, y, "y")?);
+    memory::check("the comparison", 8 * (x.len() + y.len()) as u64, "try fewer values")?;
+    apart(&session(ctx), product(&[x.len() + y.len(), 32]), move || of(&x, &y))
 }
 
 /// The functions of the namespace `compare`.
@@ -122,7 +159,8 @@ pub mod compare {
     pub fn mmcs_with(ctx: NativeCallContext, a: Dynamic, b: Dynamic, options: Map) -> Raised<Dynamic> {
         let sign = read_sign("compare::mmcs", options).at(&ctx)?;
         let (a, b) = (dictionary(&a).at(&ctx)?, dictionary(&b).at(&ctx)?);
-        to_script(&with_both(&a, &b, |a, b| core::mmcs(a, b, sign)).at(&ctx)?).at(&ctx)
+        let found = with_both_apart(&session(&ctx), &a, &b, move |a, b| core::mmcs(a, b, sign));
+        to_script(&found.at(&ctx)?).at(&ctx)
     }
 
     #[rhai_fn(return_raw)]
@@ -151,8 +189,8 @@ pub mod compare {
     #[rhai_fn(name = "matching", return_raw)]
     pub fn matching_with(ctx: NativeCallContext, a: Dynamic, b: Dynamic, options: Map) -> Raised<Dynamic> {
         let sign: Sign = read_sign("compare::matching", options).at(&ctx)?;
-        let compute = &mut |a: Rows, b: Rows, monitor: &dyn Monitor| to_value(&core::matching(a, b, sign, monitor)?);
-        matched(&ctx, "compare::matching", json!({ "sign": sign }), (&a, &b), compute).at(&ctx)
+        let compute = move |a: Rows, b: Rows, monitor: &dyn Monitor| to_value(&core::matching(a, b, sign, monitor)?);
+        matched(&ctx, "compare::matching", json!({ "sign": sign }), (&a, &b), Arc::new(compute)).at(&ctx)
     }
 
     #[rhai_fn(return_raw)]
@@ -209,7 +247,13 @@ pub mod compare {
         let (session, [x_name, y_name]) = (session(&ctx), [x.digest().at(&ctx)?, y.digest().at(&ctx)?]);
         let inputs = [("s", &*s.digest), ("x", x_name), ("t", &*t.digest), ("y", y_name)];
         let key = key("compare::activation_matching", VERSION, json!({}), &inputs);
-        let compute = &mut || to_value(&core::activation_matching(&s.core, &x, &t.core, &y, session.monitor())?);
+        let size = product(&[s.core.config.d_sae, t.core.config.d_sae, x.len()]);
+        let compute = &mut || {
+            let (s, x, t, y) = (Arc::clone(&s.core), x.clone(), Arc::clone(&t.core), y.clone());
+            let watched = Arc::clone(&session);
+            let work = move || to_value(&core::activation_matching(&s, &x, &t, &y, watched.monitor())?);
+            apart(&session, size, work)?
+        };
         Ok(from_json(&remember::json(&session, key, compute).at(&ctx)?))
     }
 
@@ -225,8 +269,7 @@ pub mod compare {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn wasserstein(ctx: NativeCallContext, x: Dynamic, y: Dynamic) -> Raised<Dynamic> {
-        let (x, y) = (number_list(&x, "x").at(&ctx)?, number_list(&y, "y").at(&ctx)?);
-        to_script(&core::wasserstein(&x, &y)).at(&ctx)
+        to_script(&distance(&ctx, &x, &y, core::wasserstein).at(&ctx)?).at(&ctx)
     }
 
     /// The Kolmogorov-Smirnov distance of two samples: the largest difference of their distribution functions.
@@ -243,8 +286,7 @@ pub mod compare {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn ks(ctx: NativeCallContext, x: Dynamic, y: Dynamic) -> Raised<Dynamic> {
-        let (x, y) = (number_list(&x, "x").at(&ctx)?, number_list(&y, "y").at(&ctx)?);
-        to_script(&core::ks(&x, &y)).at(&ctx)
+        to_script(&distance(&ctx, &x, &y, core::ks).at(&ctx)?).at(&ctx)
     }
 
     #[rhai_fn(return_raw)]
@@ -273,7 +315,7 @@ pub mod compare {
     #[rhai_fn(name = "procrustes", return_raw)]
     pub fn procrustes_with(ctx: NativeCallContext, x: Dynamic, y: Dynamic, options: Map) -> Raised<Map> {
         let options = Options::new("compare::procrustes", options).read().at(&ctx)?;
-        align(&x, &y, &options).at(&ctx)
+        align(&ctx, &x, &y, options).at(&ctx)
     }
 
     /// Linear CKA: how alike two sets of paired rows are, whatever rotation and scale lie between them. Centered.
@@ -294,6 +336,6 @@ pub mod compare {
     #[rhai_fn(return_raw)]
     pub fn cka(ctx: NativeCallContext, x: Dynamic, y: Dynamic) -> Raised<Dynamic> {
         let (x, y) = (dictionary(&x).at(&ctx)?, dictionary(&y).at(&ctx)?);
-        to_script(&with_both(&x, &y, core::cka).at(&ctx)?).at(&ctx)
+        to_script(&with_both_apart(&session(&ctx), &x, &y, core::cka).at(&ctx)?).at(&ctx)
     }
 }

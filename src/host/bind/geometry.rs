@@ -5,12 +5,14 @@ use rhai::{Array, Dynamic, Engine, FLOAT, INT, Map, Module, NativeCallContext, e
 
 use crate::error::Result;
 use crate::geometry as core;
-use crate::host::bind::dictionary::{dictionary, number_list, with_rows};
+use crate::host::apart::{apart, product};
+use crate::host::bind::dictionary::{dictionary, number_list, with_rows_apart};
 use crate::host::bind::language;
 use crate::host::bind::neighbors::{self, Neighbors, floats, read_sign};
 use crate::host::bind::packing;
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count, number};
+use crate::host::session::session;
 use crate::host::value::to_script;
 use crate::report::table::{Table, Value};
 
@@ -40,11 +42,14 @@ pub(super) fn to_table(bins: core::Histogram) -> Result<Table> {
 }
 
 /// The peaks of `Neighbors` with their ties, or of plain values.
-fn find_peaks(values: &Dynamic, options: &core::PeakOptions) -> Result<Vec<core::Peak>> {
-    match values.read_lock::<Neighbors>() {
-        Some(neighbors) => core::peaks(neighbors.core(), options),
-        None => core::peaks_of_values(&number_list(values, "values")?, options),
+fn find_peaks(ctx: &NativeCallContext, values: &Dynamic, options: core::PeakOptions) -> Result<Vec<core::Peak>> {
+    let passes = 64 + options.bootstrap;
+    if let Some(neighbors) = values.read_lock::<Neighbors>().map(|neighbors| neighbors.clone()) {
+        let size = product(&[neighbors.core().cos.len(), passes]);
+        return apart(&session(ctx), size, move || core::peaks(neighbors.core(), &options))?;
     }
+    let values = number_list(ctx, values, "values")?;
+    apart(&session(ctx), product(&[values.len(), passes]), move || core::peaks_of_values(&values, &options))?
 }
 
 /// The functions of the namespace `geometry`.
@@ -69,7 +74,7 @@ pub mod geometry {
     #[rhai_fn(return_raw)]
     pub fn summary(ctx: NativeCallContext, w: Dynamic) -> Raised<Dynamic> {
         let w = dictionary(&w).at(&ctx)?;
-        to_script(&with_rows(&w, core::summary).at(&ctx)?).at(&ctx)
+        to_script(&with_rows_apart(&ctx, &w, w.dims()[0], core::summary).at(&ctx)?).at(&ctx)
     }
 
     #[rhai_fn(return_raw)]
@@ -96,7 +101,7 @@ pub mod geometry {
     #[rhai_fn(name = "histogram", return_raw)]
     pub fn histogram_with(ctx: NativeCallContext, values: Dynamic, options: Map) -> Raised<Table> {
         let options = Options::new("geometry::histogram", options).read().at(&ctx)?;
-        let values = number_list(&values, "values").at(&ctx)?;
+        let values = number_list(&ctx, &values, "values").at(&ctx)?;
         core::histogram(&values, &options).and_then(to_table).at(&ctx)
     }
 
@@ -109,14 +114,21 @@ pub mod geometry {
     ///
     /// * `values`: Neighbors, whose ties are then accounted for; or an array or a Tensor of one dimension. `()`, NaN
     ///   and infinities are left out.
-    /// * `options`: `prominence`: 0.05, the least height of a peak over its saddle, as share of the highest peak, in
-    ///   (0, 1]; `bandwidth`: standard deviation of the kernel, by default a ladder of them; `bootstrap`: 200 samples
-    ///   behind an interval, 0 for none; `seed`: 0, of the bootstrap.
+    /// * `options`: `prominence`: 0.05, the least height of a peak over its saddle, as share of the highest peak, or the
+    ///   least mass above the saddle, as share of the largest, in (0, 1]; `bandwidth`: standard deviation of the kernel, by default a ladder of
+    ///   them; with a given one height alone counts; `bootstrap`: 200 samples behind an interval, 0 for none, at most a million; `seed`: 0, of
+    ///   the bootstrap.
     ///
     /// Returns an array of maps, the largest mass first: `location`, `from`, `to` (its basin), `mass` (share of the
     /// values), `count`, `width` (standard deviation, from the quartiles), `prominence`, `ci_low`, `ci_high` (95 %
-    /// interval of the location, `()` without a bootstrap).
-    /// Errors: `out-of-range` for a prominence outside (0, 1] or a bandwidth not above 0, `wrong-type`.
+    /// interval of the location, `()` without a bootstrap), `edge` (whether values stop at the location, so that their density falls
+    /// on one side only).
+    ///
+    /// The interval says how far the location may be from that of the law behind these values: other latents of the same dictionary. It says
+    /// nothing of other trainings, which can differ by many times its width.
+    /// COVERAGE
+    /// Errors: `out-of-range` for a prominence outside (0, 1], a bandwidth not above 0 or beyond a million times the largest value, or more
+    /// than a million samples; `wrong-type`, `too-large`.
     ///
     /// ```rhai
     /// let low = tensor::randn([300], 0) * 0.02 + 0.2;
@@ -129,7 +141,7 @@ pub mod geometry {
     #[rhai_fn(name = "peaks", return_raw)]
     pub fn peaks_with(ctx: NativeCallContext, values: Dynamic, options: Map) -> Raised<Dynamic> {
         let options = Options::new("geometry::peaks", options).read().at(&ctx)?;
-        to_script(&find_peaks(&values, &options).at(&ctx)?).at(&ctx)
+        to_script(&find_peaks(&ctx, &values, options).at(&ctx)?).at(&ctx)
     }
 
     #[rhai_fn(return_raw)]
@@ -145,8 +157,9 @@ pub mod geometry {
     /// Returns a map: `count` rows, `distinct` neighbors, `top_index` and `top_share` of the commonest,
     /// `effective_number` (exp of the entropy), `simpson_number`, `gini`, `robin_hood`, `skewness`, `antihub_rate`,
     /// `reciprocity`, `components`, `in_degree` (array, one a row), `verdict` (`"one neighbor"`, `"few hubs"`,
-    /// `"pairs"` or `"no sharing"`), and `p_value`: the chance of so large a hub among random directions. What is
-    /// undefined is `()`.
+    /// `"pairs"` or `"no sharing"`), and `p_value`: the chance of so large a hub among random directions, whose in-degrees are
+    /// Poisson(rows in the window / all rows). All are of the window: `in_degree` counts its rows alone, and `gini`, `robin_hood`, `skewness` and
+    /// `antihub_rate` are over its rows and their neighbors. What is undefined is `()`.
     /// Errors: `out-of-range` for a window whose `to` lies below its `from`.
     ///
     /// ```rhai
@@ -168,7 +181,7 @@ pub mod geometry {
     /// * `d`: the dimension, 1 or more.
     ///
     /// Returns a float, 0 for n <= d.
-    /// Errors: `out-of-range` for smaller numbers.
+    /// Errors: `out-of-range` for smaller numbers, and above 10^12.
     ///
     /// ```rhai
     /// assert((geometry::welch_bound(3, 2) - 0.5).abs() < 1e-12);
@@ -185,7 +198,7 @@ pub mod geometry {
     /// * `d`: the dimension, 1 or more.
     ///
     /// Returns a float: -1/(n - 1) up to n = d + 1, 0 up to n = 2 d, above 0 beyond.
-    /// Errors: `out-of-range` for smaller numbers.
+    /// Errors: `out-of-range` for smaller numbers, and above 10^12.
     ///
     /// ```rhai
     /// assert_eq(geometry::levenshtein_bound(3, 2), -0.5);
@@ -209,7 +222,7 @@ pub mod geometry {
     ///
     /// Returns a map: `mean`, `sd`, `mode`, `q05`, `median`, `q95` of one row's nearest cosine, and
     /// `global_max_median`, the median of the largest cosine of all pairs (taken as independent).
-    /// Errors: `out-of-range` for smaller numbers.
+    /// Errors: `out-of-range` for smaller numbers, and above 10^12.
     ///
     /// ```rhai
     /// let law = geometry::random_null(8192, 512);
@@ -236,7 +249,7 @@ pub mod geometry {
     /// * `options`: `sign`: `"signed"` (default), or `"abs"` for absolute cosines.
     ///
     /// Returns a float, 0 or less; exact far into the tail, minus infinity where it is impossible.
-    /// Errors: `out-of-range` for smaller numbers or a `t` that is NaN.
+    /// Errors: `out-of-range` for smaller numbers, above 10^12, or a `t` that is NaN.
     ///
     /// ```rhai
     /// assert((geometry::random_null_log10_cdf(0, 2, 3) - (0.5).log(10.0)).abs() < 1e-9);
@@ -269,7 +282,7 @@ pub mod geometry {
     #[rhai_fn(return_raw)]
     pub fn spectrum(ctx: NativeCallContext, w: Dynamic) -> Raised<Array> {
         let w = dictionary(&w).at(&ctx)?;
-        Ok(with_rows(&w, core::spectrum).at(&ctx)?.into_iter().map(Dynamic::from).collect())
+        Ok(with_rows_apart(&ctx, &w, w.dims()[1], core::spectrum).at(&ctx)?.into_iter().map(Dynamic::from).collect())
     }
 
     /// The share of a dimension that each row has to itself: 1 over the sum of its squared cosines to all rows, itself
@@ -287,6 +300,6 @@ pub mod geometry {
     #[rhai_fn(return_raw)]
     pub fn feature_dimensionality(ctx: NativeCallContext, w: Dynamic) -> Raised<Array> {
         let w = dictionary(&w).at(&ctx)?;
-        Ok(floats(&with_rows(&w, core::feature_dimensionality).at(&ctx)?))
+        Ok(floats(&with_rows_apart(&ctx, &w, w.dims()[1], core::feature_dimensionality).at(&ctx)?))
     }
 }

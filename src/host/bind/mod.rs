@@ -52,12 +52,12 @@ pub mod run;
 pub mod sae;
 mod sae_files;
 mod sae_measure;
-mod shape;
 pub(crate) mod synthetic;
 pub mod table;
 mod table_query;
 pub mod tensor;
 mod tensor_math;
+mod tensor_work;
 
 use rhai::{Engine, exported_module};
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::error::Result;
 use crate::geometry;
-use crate::host::bind::dictionary::{dictionary, with_rows};
+use crate::host::bind::dictionary::{dictionary, with_rows_apart};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised};
 use crate::ops::Sign;
@@ -87,7 +87,8 @@ pub mod nearest {
     pub fn nearest_neighbors_with(ctx: NativeCallContext, w: Dynamic, options: Map) -> Raised<Neighbors> {
         let sign = read_sign("geometry::nearest_neighbors", options).at(&ctx)?;
         let w = dictionary(&w).at(&ctx)?;
-        let found = with_rows(&w, |rows| geometry::nearest_neighbors(rows, sign)).at(&ctx)?;
+        let found =
+            with_rows_apart(&ctx, &w, w.dims()[0], move |rows| geometry::nearest_neighbors(rows, sign)).at(&ctx)?;
         Ok(Neighbors(Arc::new(found)))
     }
 

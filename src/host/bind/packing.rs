@@ -82,7 +82,7 @@ pub mod packings {
     ///
     /// Returns a map: `vectors` (Tensor [n, d] of unit rows), `mean_max_cos` (mean cosine to the nearest, as `sign` counts it), `max_max_cos`
     /// (the largest of a pair), `history` (Table: `step`, `mean_max_cos`, `max_max_cos`, `width` g, `neighbors` that push a vector on average).
-    /// Errors: `out-of-range` for smaller numbers, `too-large` before the work starts, `unknown-name` for another objective.
+    /// Errors: `out-of-range` for smaller numbers and more than ten million steps, `too-large` before the work starts, `unknown-name` for another objective.
     ///
     /// ```rhai
     /// let p = geometry::packing(12, 4, #{ steps: 200 });

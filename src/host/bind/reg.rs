@@ -9,10 +9,12 @@ use rhai::{
 };
 
 use crate::error::{Code, Error, Result};
+use crate::host::apart::{apart, product};
 use crate::host::bind::dictionary::{dictionary, encoder, with_rows};
 use crate::host::bind::{language, reg_kinds, reg_select};
 use crate::host::callback::Callback;
 use crate::host::raise::{At, Raised};
+use crate::host::session::session;
 use crate::memory;
 use crate::ops::Rows;
 use crate::options::Field;
@@ -82,7 +84,26 @@ fn with_dictionary<T>(
 }
 
 /// The derivative by the decoder; a tensor is decoder and encoder at once, so that both parts count.
-fn gradient_of(regularizer: &Core, value: &Dynamic) -> Result<Tensor> {
+fn gradient_of(ctx: &NativeCallContext, regularizer: &Core, value: &Dynamic) -> Result<Tensor> {
+    let (size, regularizer, value) = (size_of_pairs(value)?, regularizer.clone(), value.clone());
+    apart(&session(ctx), size, move || gradient_here(&regularizer, &value))?
+}
+
+/// The penalty of a dictionary.
+fn value_of(ctx: &NativeCallContext, regularizer: &Core, value: &Dynamic) -> Result<FLOAT> {
+    let (size, regularizer, value) = (size_of_pairs(value)?, regularizer.clone(), value.clone());
+    apart(&session(ctx), size, move || {
+        with_dictionary(&regularizer, false, &value, |weights| regularizer.value(weights))
+    })?
+}
+
+/// About how many operations a penalty takes: each value meets every other row, or every other column.
+fn size_of_pairs(value: &Dynamic) -> Result<u64> {
+    let w = dictionary(value)?;
+    Ok(product(&[w.elem_count(), w.dims().iter().sum()]))
+}
+
+fn gradient_here(regularizer: &Core, value: &Dynamic) -> Result<Tensor> {
     let is_both = encoder(value)?.is_none();
     with_dictionary(regularizer, true, value, |dictionary| {
         let Rows { data, n, d } = dictionary.w_dec;
@@ -209,7 +230,7 @@ pub mod reg {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn value(ctx: NativeCallContext, regularizer: &mut Regularizer, dictionary: Dynamic) -> Raised<FLOAT> {
-        with_dictionary(regularizer, false, &dictionary, |weights| regularizer.value(weights)).at(&ctx)
+        value_of(&ctx, regularizer, &dictionary).at(&ctx)
     }
 
     /// Computes the derivative of the penalty by the raw rows of a dictionary, of an Sae by those of its decoder.
@@ -227,6 +248,6 @@ pub mod reg {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn gradient(ctx: NativeCallContext, regularizer: &mut Regularizer, dictionary: Dynamic) -> Raised<Tensor> {
-        gradient_of(regularizer, &dictionary).at(&ctx)
+        gradient_of(&ctx, regularizer, &dictionary).at(&ctx)
     }
 }

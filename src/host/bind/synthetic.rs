@@ -95,7 +95,7 @@ pub mod synthetic {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn recovery(ctx: NativeCallContext, dictionary: Dynamic, features: Dynamic) -> Raised<Dynamic> {
-        let compute = &mut |w: Rows, truth: Rows, monitor: &dyn Monitor| to_value(&core::recovery(w, truth, monitor)?);
-        matched(&ctx, "synthetic::recovery", json!({}), (&dictionary, &features), compute).at(&ctx)
+        let compute = |w: Rows, truth: Rows, monitor: &dyn Monitor| to_value(&core::recovery(w, truth, monitor)?);
+        matched(&ctx, "synthetic::recovery", json!({}), (&dictionary, &features), Arc::new(compute)).at(&ctx)
     }
 }

@@ -3,11 +3,11 @@
 use rhai::plugin::*;
 use rhai::{Dynamic, FnPtr, INT, Map, Module, NativeCallContext, exported_module};
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::host::bind::table::{each_map, to_cells, to_names};
 use crate::host::element::Each;
 use crate::host::options::Options;
-use crate::host::raise::{At, Raised, count, lower};
+use crate::host::raise::{At, Raised, count};
 use crate::host::session::session;
 use crate::report::table::{Aggregate, Join, Table as Core};
 
@@ -71,7 +71,10 @@ mod query {
         let (mut mask, mut raised) = (Vec::with_capacity(table.height()), None);
         let look = |row| match each.holds(&[], &mut Dynamic::from_map(row), Some(mask.len())) {
             Ok(wanted) => Ok(mask.push(wanted)),
-            Err(error) => Err(lower(raised.insert(error))),
+            Err(error) => {
+                raised = Some(error);
+                Err(Error::new(Code::Failed, "the closure failed"))
+            }
         };
         let done = each_map(table, session(&ctx).monitor(), look);
         raised.map_or(Ok(()), Err)?;

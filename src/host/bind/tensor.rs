@@ -5,7 +5,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, INT, Map, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
-use crate::host::bind::shape::{room, shape_of};
+use crate::host::bind::tensor_work::{make, room, row_range, shape_of, worked};
 use crate::host::bind::{language, tensor_math};
 use crate::host::options::Options;
 use crate::host::raise::{At, Raised, count, numbers, wrong_type};
@@ -33,23 +33,6 @@ pub fn summary(tensor: &candle_core::Tensor) -> String {
         (tensor.elem_count() <= SHOWN && tensor.dims().iter().all(|n| *n <= SHOWN)).then(|| values(tensor).ok());
     let small = small.flatten();
     small.map_or(shape.clone(), |values| format!("{shape}: {}", nested(&values, tensor.dims())))
-}
-
-/// A tensor of these values.
-fn make(values: Vec<f32>, dims: &[usize]) -> Result<candle_core::Tensor> {
-    Ok(candle_core::Tensor::from_vec(values, dims, &Device::Cpu)?)
-}
-
-/// Row numbers `from..to`, checked against the first dimension.
-fn row_range(tensor: &candle_core::Tensor, from: INT, to: INT) -> Result<(usize, usize)> {
-    let n = tensor.dims().first().copied().unwrap_or(0);
-    let (a, b) = (count(from, "the first row")?, count(to, "the end row")?);
-    if a <= b && b <= n {
-        return Ok((a, b));
-    }
-    Err(Error::new(Code::OutOfRange, "the rows are outside the tensor")
-        .fact("expected", format!("0 <= from <= to <= {n}"))
-        .fact("given", format!("from {from}, to {to}")))
 }
 
 /// The functions of the namespace `tensor`.
@@ -164,10 +147,13 @@ pub mod tensor {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn randn(ctx: NativeCallContext, shape: Array, seed: INT) -> Raised<Tensor> {
-        let dims = shape_of(&shape).at(&ctx)?;
-        let mut all = vec![0.0; dims.iter().product()];
-        Rng::new(count(seed, "the seed").at(&ctx)? as u64, "tensor::randn").fill_normal(&mut all, 1.0);
-        make(all, &dims).at(&ctx)
+        let (dims, seed) = (shape_of(&shape).at(&ctx)?, count(seed, "the seed").at(&ctx)? as u64);
+        worked(&ctx, &dims.clone(), move || {
+            let mut all = vec![0.0; dims.iter().product()];
+            Rng::new(seed, "tensor::randn").fill_normal(&mut all, 1.0);
+            make(all, &dims)
+        })
+        .at(&ctx)
     }
 
     /// Draws independent uniforms on [0, 1).
@@ -183,10 +169,13 @@ pub mod tensor {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn rand(ctx: NativeCallContext, shape: Array, seed: INT) -> Raised<Tensor> {
-        let dims = shape_of(&shape).at(&ctx)?;
-        let mut all = vec![0.0; dims.iter().product()];
-        Rng::new(count(seed, "the seed").at(&ctx)? as u64, "tensor::rand").fill_uniform(&mut all, 0.0, 1.0);
-        make(all, &dims).at(&ctx)
+        let (dims, seed) = (shape_of(&shape).at(&ctx)?, count(seed, "the seed").at(&ctx)? as u64);
+        worked(&ctx, &dims.clone(), move || {
+            let mut all = vec![0.0; dims.iter().product()];
+            Rng::new(seed, "tensor::rand").fill_uniform(&mut all, 0.0, 1.0);
+            make(all, &dims)
+        })
+        .at(&ctx)
     }
 
     /// Draws unit rows, uniform on the sphere.
@@ -206,7 +195,8 @@ pub mod tensor {
     pub fn random_directions(ctx: NativeCallContext, n: INT, d: INT, seed: INT) -> Raised<Tensor> {
         let dims = shape_of(&vec![Dynamic::from(n), Dynamic::from(d)]).at(&ctx)?;
         let seed = count(seed, "the seed").at(&ctx)? as u64;
-        make(Rng::new(seed, "tensor::random_directions").directions(dims[0], dims[1]), &dims).at(&ctx)
+        let draw = move || make(Rng::new(seed, "tensor::random_directions").directions(dims[0], dims[1]), &dims);
+        worked(&ctx, &[count(n, "n").at(&ctx)?, count(d, "d").at(&ctx)?], draw).at(&ctx)
     }
 
     /// Reads a tensor from a file of the project, as f32.

@@ -5,7 +5,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, FLOAT, FuncRegistration, INT, Module, NativeCallContext, exported_module};
 
 use crate::error::{Code, Error, Result};
-use crate::host::bind::shape::{room, shape_of};
+use crate::host::bind::tensor_work::{room, shape_of, worked};
 use crate::host::docs::HIDDEN;
 use crate::host::raise::{At, Raised, count};
 use crate::host::value::values;
@@ -29,12 +29,12 @@ fn scalar(x: f64) -> candle_core::Result<T> {
 }
 
 /// The result of an operator, when it fits into memory.
-fn broadcast(op: Binary, a: &T, b: &T) -> Result<T> {
+fn broadcast(ctx: &NativeCallContext, op: Binary, a: T, b: T) -> Result<T> {
     let (longer, shorter) = if a.rank() < b.rank() { (b.dims(), a.dims()) } else { (a.dims(), b.dims()) };
     let mut shape = longer.to_vec();
     shape.iter_mut().rev().zip(shorter.iter().rev()).for_each(|(n, m)| *n = (*n).max(*m));
     room(&shape)?;
-    Ok(op(a, b)?)
+    worked(ctx, &shape, move || op(&a, &b))
 }
 
 /// A registration with its documentation: `what`, then an example that must hold.
@@ -76,22 +76,25 @@ fn operators(module: &mut Module) {
         let doc =
             |a: &str, b: &str| documented(name, &[&format!("a: {a}"), &format!("b: {b}"), "Tensor"], &what, holds);
         doc("Tensor", "Tensor")
-            .set_into_module(module, move |ctx: NativeCallContext, a: T, b: T| broadcast(op, &a, &b).at(&ctx));
+            .set_into_module(module, move |ctx: NativeCallContext, a: T, b: T| broadcast(&ctx, op, a, b).at(&ctx));
         doc("Tensor", "float").set_into_module(module, move |ctx: NativeCallContext, a: T, b: FLOAT| {
-            scalar(b).map_err(Error::from).and_then(|b| broadcast(op, &a, &b)).at(&ctx)
+            scalar(b).map_err(Error::from).and_then(|b| broadcast(&ctx, op, a, b)).at(&ctx)
         });
         doc("Tensor", "int").set_into_module(module, move |ctx: NativeCallContext, a: T, b: INT| {
-            scalar(b as f64).map_err(Error::from).and_then(|b| broadcast(op, &a, &b)).at(&ctx)
+            scalar(b as f64).map_err(Error::from).and_then(|b| broadcast(&ctx, op, a, b)).at(&ctx)
         });
         doc("float", "Tensor").set_into_module(module, move |ctx: NativeCallContext, a: FLOAT, b: T| {
-            scalar(a).map_err(Error::from).and_then(|a| broadcast(op, &a, &b)).at(&ctx)
+            scalar(a).map_err(Error::from).and_then(|a| broadcast(&ctx, op, a, b)).at(&ctx)
         });
         doc("int", "Tensor").set_into_module(module, move |ctx: NativeCallContext, a: INT, b: T| {
-            scalar(a as f64).map_err(Error::from).and_then(|a| broadcast(op, &a, &b)).at(&ctx)
+            scalar(a as f64).map_err(Error::from).and_then(|a| broadcast(&ctx, op, a, b)).at(&ctx)
         });
     }
     documented("-", &["a: Tensor", "Tensor"], "Negates elementwise.", "assert_eq((-tensor::ones([1])).item(), -1.0);")
-        .set_into_module(module, |ctx: NativeCallContext, a: T| a.neg().at(&ctx));
+        .set_into_module(module, |ctx: NativeCallContext, a: T| {
+            room(a.dims()).at(&ctx)?;
+            worked(&ctx, &[a.elem_count()], move || a.neg()).at(&ctx)
+        });
     for name in ["==", "!=", "<", "<=", ">", ">="] {
         refuse::<T, FLOAT>(module, name);
         refuse::<T, INT>(module, name);
@@ -105,7 +108,7 @@ fn operators(module: &mut Module) {
         let holds = "assert(tensor::eye(2) == tensor::eye(2)); assert(tensor::eye(2) != tensor::ones([2, 2]));";
         documented(name, &["a: Tensor", "b: Tensor", "bool"], "Whether shape and every value are equal.", holds)
             .set_into_module(module, move |ctx: NativeCallContext, a: T, b: T| {
-                same(&a, &b).map(|s| s == wanted).at(&ctx)
+                worked(&ctx, &[a.elem_count()], move || same(&a, &b)).map(|s| s == wanted).at(&ctx)
             });
     }
 }
@@ -146,7 +149,7 @@ fn elementwise(module: &mut Module) {
         documented(name, &["tensor: Tensor", "Tensor"], &format!("Takes the {what} of every element."), &holds)
             .set_into_module(module, move |ctx: NativeCallContext, tensor: T| {
                 room(tensor.dims()).at(&ctx)?;
-                op(&tensor).at(&ctx)
+                worked(&ctx, &[tensor.elem_count()], move || op(&tensor)).at(&ctx)
             });
     }
 }
@@ -171,7 +174,7 @@ fn reductions(module: &mut Module) {
                 if name != "sum" {
                     not_empty(&tensor, name).at(&ctx)?;
                 }
-                tensor.flatten_all().and_then(|t| op(&t, 0)).at(&ctx)
+                worked(&ctx, &[tensor.elem_count()], move || tensor.flatten_all().and_then(|t| op(&t, 0))).at(&ctx)
             },
         );
         let holds = format!("assert_eq(tensor::from_rows([[1, 2, 3]]).{name}(1).to_array(), [{y:?}]);");
@@ -183,7 +186,7 @@ fn reductions(module: &mut Module) {
                 if name != "sum" {
                     not_empty(&tensor, name).at(&ctx)?;
                 }
-                op(&tensor, dim).at(&ctx)
+                worked(&ctx, &[tensor.elem_count()], move || op(&tensor, dim)).at(&ctx)
             },
         );
     }
@@ -236,10 +239,13 @@ mod math {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn matmul(ctx: NativeCallContext, tensor: &mut Tensor, other: Tensor) -> Raised<Tensor> {
+        let mut width = 1;
         if let ([batch @ .., n, _], [.., m]) = (tensor.dims(), other.dims()) {
             room(&[batch, &[*n, *m]].concat()).at(&ctx)?;
+            width = *m;
         }
-        product(tensor, &other).at(&ctx)
+        let (a, sizes) = (tensor.clone(), [tensor.elem_count(), width]);
+        worked(&ctx, &sizes, move || product(&a, &other)).at(&ctx)
     }
 
     /// Swaps the two dimensions of a matrix.
@@ -276,7 +282,9 @@ mod math {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn pow(ctx: NativeCallContext, tensor: &mut Tensor, p: FLOAT) -> Raised<Tensor> {
-        tensor.powf(p).at(&ctx)
+        room(tensor.dims()).at(&ctx)?;
+        let t = tensor.clone();
+        worked(&ctx, &[t.elem_count()], move || t.powf(p)).at(&ctx)
     }
 
     /// Raises every element to a whole power.
@@ -288,7 +296,7 @@ mod math {
     /// ```
     #[rhai_fn(name = "pow", global, pure, return_raw)]
     pub fn pow_int(ctx: NativeCallContext, tensor: &mut Tensor, p: INT) -> Raised<Tensor> {
-        tensor.powf(p as f64).at(&ctx)
+        pow(ctx, tensor, p as f64)
     }
 
     /// Moves every element into an interval.
@@ -308,7 +316,9 @@ mod math {
             let error = Error::new(Code::OutOfRange, "the bounds are in the wrong order");
             return Err(error.fact("expected", "lo <= hi").fact("given", format!("lo {lo}, hi {hi}"))).at(&ctx);
         }
-        tensor.clamp(lo as f32, hi as f32).at(&ctx)
+        room(tensor.dims()).at(&ctx)?;
+        let t = tensor.clone();
+        worked(&ctx, &[t.elem_count()], move || t.clamp(lo as f32, hi as f32)).at(&ctx)
     }
 
     /// Gives the index of the largest value along a dimension, which goes away; the lowest index on ties.
@@ -325,7 +335,8 @@ mod math {
     pub fn argmax(ctx: NativeCallContext, tensor: &mut Tensor, dim: INT) -> Raised<Tensor> {
         let dim = dimension(tensor, dim).at(&ctx)?;
         not_empty(tensor, "argmax").at(&ctx)?;
-        tensor.argmax(dim).and_then(|t| t.to_dtype(DType::F32)).at(&ctx)
+        let t = tensor.clone();
+        worked(&ctx, &[t.elem_count()], move || t.argmax(dim).and_then(|t| t.to_dtype(DType::F32))).at(&ctx)
     }
 
     /// Gives the Euclidean norm of every row.
@@ -337,7 +348,9 @@ mod math {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn norm_rows(ctx: NativeCallContext, tensor: &mut Tensor) -> Raised<Tensor> {
-        tensor.sqr().and_then(|t| t.sum(D::Minus1)?.sqrt()).at(&ctx)
+        room(tensor.dims()).at(&ctx)?;
+        let t = tensor.clone();
+        worked(&ctx, &[t.elem_count()], move || t.sqr().and_then(|t| t.sum(D::Minus1)?.sqrt())).at(&ctx)
     }
 
     /// Divides every row by its Euclidean norm; rows of zeros stay as they are.
@@ -350,7 +363,9 @@ mod math {
     /// ```
     #[rhai_fn(global, pure, return_raw)]
     pub fn normalize_rows(ctx: NativeCallContext, tensor: &mut Tensor) -> Raised<Tensor> {
-        let norm = tensor.sqr().and_then(|t| t.sum_keepdim(D::Minus1)?.sqrt()?.maximum(1e-30)).at(&ctx)?;
-        tensor.broadcast_div(&norm).at(&ctx)
+        room(tensor.dims()).at(&ctx)?;
+        let t = tensor.clone();
+        let norm = |t: &T| t.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(1e-30);
+        worked(&ctx, &[t.elem_count()], move || norm(&t).and_then(|norm| t.broadcast_div(&norm))).at(&ctx)
     }
 }
