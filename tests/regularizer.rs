@@ -363,7 +363,7 @@ fn custom_terms_go_by_autograd() {
 }
 
 /// A built-in regularizer by name, from options as a script gives them.
-fn built(name: &str, options: serde_json::Value) -> Result<Regularizer, Error> {
+fn built(name: &str, options: serde_json::Value) -> Result<Regularizer> {
     let entry = ALL.iter().find(|entry| entry.name == name).expect("a regularizer of this name");
     entry.build(options.as_object().expect("a map").clone().into_iter().collect())
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 use saerun::ops::adam::AdamStep;
 use saerun::ops::matmul::{Threads, View, matmul};
-use saerun::regularizer::{Dictionary, Kind, Regularizer};
+use saerun::regularizer::{ALL, Dictionary, Regularizer};
 use saerun::rng::Rng;
 use saerun::sae::DecoderNorm;
 use saerun::sae::engine::{Engine, Rule, Way, Weights};
@@ -113,7 +113,9 @@ pub fn run(words: &[&str]) {
     let mut engine = Engine::new(weights, DecoderNorm::Unit, Rule::Relu, 0.0);
     let regularizer = match job.penalty.as_str() {
         "none" => Regularizer::none(),
-        name => Kind::named(name).and_then(|kind| kind.build(serde_json::json!({}))).expect("a penalty"),
+        name => {
+            ALL.iter().find(|entry| entry.name == name).expect("a penalty").build(Vec::new()).expect("its defaults")
+        }
     };
     let size = if regularizer.is_none() { 0 } else { job.d_sae * job.d_in };
     let (mut dec, mut enc) = (vec![0.0f32; size], vec![0.0f32; size]);

@@ -55,8 +55,13 @@ fn a_closed_pipe_ends_quietly() {
     let project = Project::with("for i in 0..20_000 { print(`line ${i}`); }");
     for arguments in ["case.rhai", "doc", "list", "--help"] {
         let line = format!("'{}' {arguments} | head -n 1", env!("CARGO_BIN_EXE_saerun"));
-        let output = Command::new("bash").args(["-c", &format!("set -o pipefail; {line}")]);
-        let output = output.current_dir(project.path()).env("NO_COLOR", "1").output().expect("bash");
+        let mut shell = Command::new("bash");
+        let output = shell
+            .args(["-c", &format!("set -o pipefail; {line}")])
+            .current_dir(project.path())
+            .env("NO_COLOR", "1")
+            .output()
+            .expect("bash");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.trim().is_empty(), "{arguments}: {} {said}", output.status);
     }
