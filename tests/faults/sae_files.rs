@@ -25,6 +25,7 @@ fn centered(script: &str) -> Project {
     let project = Project::with(script);
     copy(&project, &tests("faults/data/centered/m"), "m");
     copy(&project, &tests("faults/data/centered/theirs"), "theirs");
+    project.write("docs.jsonl", std::fs::read(tests("faults/data/centered/docs.jsonl")).expect("text"));
     project
 }
 
@@ -60,7 +61,7 @@ fn how_activations_were_made_is_saved_with_the_sae() {
     let project = centered(
         r#"
         let m = model::load("m", #{ center_writing_weights: true, n_ctx: 32 });
-        let a = m.activations(corpus::load("austen"), #{ hook: "blocks.1.hook_mlp_out", tokens: 2000, skip_first: 2 });
+        let a = m.activations(corpus::load("docs.jsonl"), #{ hook: "blocks.1.hook_mlp_out", tokens: 2000, skip_first: 2 });
         let s = sae::train(a, #{ d_sae: 64, batch_size: 500 });
         s.save("one");
         let t = sae::load("one");
@@ -80,7 +81,7 @@ fn how_activations_were_made_is_saved_with_the_sae() {
     assert_eq!(metadata["seqpos_slice"], json!([2, null]));
     assert_eq!(metadata["skip_first"], 2);
     assert_eq!(metadata["exclude_special_tokens"], false);
-    assert_eq!(metadata["dataset_path"], "austen");
+    assert_eq!(metadata["dataset_path"], "docs.jsonl");
     assert_eq!(metadata["model_digest"].as_str().map(str::len), Some(64));
     // Also through a file of activations, and through another load.
     assert_eq!(json_of(&project, "three/cfg.json")["metadata"], metadata);
@@ -92,7 +93,7 @@ fn an_sae_of_centered_weights_says_when_the_model_is_not_centered() {
     // W2
     let project = centered(
         r#"
-        let c = corpus::load("austen").split().test;
+        let c = corpus::load("docs.jsonl");
         let t = sae::load("theirs");
         for o in [#{ center_writing_weights: true, prepend_bos: false }, #{ prepend_bos: false }] {
             print(t.evaluate(model::load("m", o), c, #{ tokens: 12_000 }).explained_variance);
@@ -127,7 +128,7 @@ fn each_difference_from_the_training_is_said() {
         let project = centered(
             r#"
             let m = model::load("m", #{ center_writing_weights: true });
-            sae::load("theirs").evaluate(m, corpus::load("austen"), #{ tokens: 640 });
+            sae::load("theirs").evaluate(m, corpus::load("docs.jsonl"), #{ tokens: 640 });
             "#,
         );
         let mut cfg = json_of(&project, "theirs/cfg.json");
@@ -146,7 +147,7 @@ fn each_difference_from_the_training_is_said() {
 fn an_sae_of_one_head_is_not_evaluated_on_the_whole_hook() {
     // W2
     let project =
-        centered(r#"sae::load("theirs").evaluate(model::load("m"), corpus::load("austen"), #{ tokens: 640 });"#);
+        centered(r#"sae::load("theirs").evaluate(model::load("m"), corpus::load("docs.jsonl"), #{ tokens: 640 });"#);
     change(&project, "theirs/cfg.json", &[("/metadata/hook_head_index", 3.into())]);
     let ran = project.saerun(&["case.rhai"]);
     assert!(ran.code == 1 && ran.stderr.contains("[unsupported]") && ran.stderr.contains("hook_head_index"), "{ran:?}");
@@ -155,10 +156,10 @@ fn an_sae_of_one_head_is_not_evaluated_on_the_whole_hook() {
 #[test]
 fn an_sae_of_another_model_of_the_same_width_is_named() {
     // W2
-    let project = Project::with(
+    let project = centered(
         r#"
         let hook = "blocks.0.hook_mlp_out";
-        let text = corpus::load("sotu");
+        let text = corpus::load("docs.jsonl");
         let made = |name| model::train(text, #{ d_model: 16, n_heads: 2, d_mlp: 32, n_ctx: 16, d_vocab: 300, tokens: 640, batch_size: 64, seed: name });
         let a = made.call(0).activations(text, #{ hook: hook, tokens: 600 });
         let b = made.call(1).activations(text, #{ hook: hook, tokens: 600 });
@@ -393,7 +394,7 @@ fn an_sae_that_names_no_hook_is_evaluated_at_one_that_is_given() {
     let project = centered(
         r#"
         let m = model::load("m");
-        let text = corpus::load("austen");
+        let text = corpus::load("docs.jsonl");
         let s = sae::train(activations::from_tensor(tensor::randn([600, 32], 0)), #{ d_sae: 64, batch_size: 100 });
         try { s.evaluate(m, text, #{ tokens: 640 }); } catch (e) { print(e.code + " " + e.help); }
         let given = s.evaluate(m, text, #{ tokens: 640, hook: "blocks.0.hook_mlp_out" });
@@ -460,7 +461,7 @@ fn the_mean_of_ratios_does_not_depend_on_the_order_of_contexts() {
         "#,
     );
     // Contexts that do not make whole batches of 48.
-    let text: String = prints(r#"print(corpus::load("austen").head(9000));"#);
+    let text: String = project.read("docs.jsonl").chars().filter(|c| *c != '"').take(9000).collect();
     project.write("part.txt", text);
     let scores: Vec<f64> = ran(&project).stdout.lines().map(|line| line.parse().expect("a number")).collect();
     assert!(scores.iter().all(|score| (score - scores[0]).abs() < 1e-9), "{scores:?}");
