@@ -477,7 +477,7 @@ fn silent_latents_are_called_what_they_are() {
     let doc = |name: &str| project.saerun(&["doc", name]).stdout;
     assert!(doc("mutual_coherence").contains("diagonal included"));
     assert!(doc("evaluate").contains("silent_fraction"));
-    assert!(doc("sae::train").contains("for jumprelu L0"));
+    assert!(doc("sae::train").contains("L0 for jumprelu"));
 }
 
 #[test]

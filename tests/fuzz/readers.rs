@@ -12,6 +12,7 @@ use saerun::model::{self, LoadOptions, TargetModel, files, load};
 use saerun::progress::{Checkpoint, Silent};
 use saerun::report::table::{Table, Value};
 use saerun::report::yaml;
+use saerun::sae::agreement;
 use saerun::sae::format::{dictionary_learning, neel_nanda, sae_lens, sparsify};
 use saerun::store::{Cache, FileCheckpoint, Key, Lock, Script};
 use saerun::sweep::Grid;
@@ -148,6 +149,21 @@ fn saes_of_every_format() {
     let (cfg, weights) = (sae("sae_lens_standard/cfg.json"), sae("sae_lens_standard/sae_weights.safetensors"));
     fuzz("sae_lens-saerun.json", 0.3, &[ours.to_vec()], &|bytes| {
         plain(sae_lens::from_files(&cfg, &weights, Some(bytes)))
+    });
+    // What travels with an SAE, and its normalization: read, compared and written again.
+    let mut full: serde_json::Value = serde_json::from_slice(&cfg).expect("JSON");
+    full["normalize_activations"] = "layer_norm".into();
+    full["metadata"] = serde_json::json!({
+        "sae_lens_version": "6.54.12", "hook_name": "blocks.0.hook_mlp_out", "hook_head_index": null, "model_name": "m", "context_size": 64,
+        "model_from_pretrained_kwargs": { "center_writing_weights": true, "revision": "main" }, "prepend_bos": true,
+        "seqpos_slice": [1, null], "skip_first": 1, "exclude_special_tokens": [0, 1], "model_digest": "ab",
+    });
+    let rows = Activations::from_rows((0..24).map(|x| x as f32).collect(), 6, "blocks.1.hook_mlp_out").expect("rows");
+    fuzz("sae_lens-metadata", 0.3, &[full.to_string().into_bytes()], &|bytes| {
+        plain(sae_lens::from_files(bytes, &weights, None).and_then(|sae| {
+            let found = agreement::with_activations(&sae, &rows)?;
+            sae_lens::to_files(&sae).map(|files| (found, files))
+        }))
     });
 }
 
