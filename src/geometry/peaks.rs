@@ -182,7 +182,7 @@ fn find(sample: Sample, options: &PeakOptions) -> Result<Vec<Peak>> {
     let ladder = ladder(&sample.values, &distinct, ends, options.bandwidth);
     let tops = climb(&ladder, distinct.len(), options.prominence);
     let edges = edges(&ladder[0], &tops, least, greatest);
-    let (mut basins, mut peaks) = (Vec::new(), Vec::new());
+    let (mut basins, mut peaks): (Vec<Basin>, Vec<Peak>) = (Vec::new(), Vec::new());
     for (k, top) in tops.iter().enumerate() {
         let (from, to, is_last) = (edges[k], edges[k + 1], k + 1 == tops.len());
         let begin = sorted.partition_point(|&v| v < from);
@@ -203,8 +203,9 @@ fn find(sample: Sample, options: &PeakOptions) -> Result<Vec<Peak>> {
         });
         basins.push(basin);
     }
-    for (peak, (low, high)) in peaks.iter_mut().zip(intervals(&sample, &ladder, &basins, options)) {
-        (peak.ci_low, peak.ci_high) = (Some(low.min(peak.location)), Some(high.max(peak.location)));
+    let locations: Vec<f64> = peaks.iter().map(|peak| peak.location).collect();
+    for (peak, (low, high)) in peaks.iter_mut().zip(intervals(&sample, &ladder, &basins, &locations, options)) {
+        (peak.ci_low, peak.ci_high) = (Some(low), Some(high));
     }
     peaks.sort_by(|a, b| b.mass.total_cmp(&a.mass).then(a.location.total_cmp(&b.location)));
     Ok(peaks)
