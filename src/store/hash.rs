@@ -1,17 +1,20 @@
 //! Digests of files and folders, which can be stopped half way, and stamps that tell cheaply whether a file may have changed.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Between two looks for a stop, so many bytes are hashed: a fraction of a second from a slow disk.
-const PIECE: usize = 64 << 20;
+const PIECE: usize = 16 << 20;
+
+/// Below this size one core is as fast as all.
+const SMALL: usize = 1 << 18;
 
 /// Folders are followed so deep: a link to a folder above must not be followed for ever.
 const DEPTH: usize = 16;
 
-/// BLAKE3 of a file's content, in hex; large files by all cores over a memory map.
+/// BLAKE3 of a file's content, in hex; large files by all cores.
 ///
 /// # Errors
 /// Those of the operating system.
@@ -30,17 +33,18 @@ pub fn hash_file_until(path: &Path, stop: &AtomicBool) -> io::Result<String> {
     if !data.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
-    let file = fs::File::open(path)?;
-    if data.len() as usize > PIECE {
-        // SAFETY: the map is only read, by blake3, which makes no assumption about bytes that others change meanwhile.
-        let map = unsafe { memmap2::Mmap::map(&file)? };
-        for piece in map.chunks(PIECE) {
-            looked(stop)?;
-            hasher.update_rayon(piece);
-        }
-    } else {
+    let mut file = fs::File::open(path)?;
+    // Read and not mapped: a file that somebody shortens meanwhile would end the process.
+    let mut buffer = vec![0; PIECE.min(data.len() as usize + 1)];
+    loop {
         looked(stop)?;
-        hasher.update_reader(file)?;
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) if n < SMALL => hasher.update(&buffer[..n]),
+            Ok(n) => hasher.update_rayon(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

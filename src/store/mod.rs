@@ -1,8 +1,8 @@
 //! What is written to disk: the content-addressed cache, atomic writes, the run lock, the run records.
 //!
-//! Nothing here is ever half written. A file or folder is filled under a temporary name beside its target and moved in
-//! place by one rename, so a reader sees the old state or the new one, and an interrupted run leaves at most a
-//! `.tmp-` leftover that [`clean`] removes.
+//! Nothing here is ever half written. A file or folder is filled under a temporary name and moved in place by one rename, or
+//! exchanged with what is there, so a reader sees the old state or the new one, and an interrupted run leaves at most a
+//! `.tmp-` leftover that a later run or [`clean`] removes.
 
 mod cache;
 mod change;

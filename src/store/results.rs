@@ -263,12 +263,13 @@ impl Results {
         std::mem::take(&mut self.state().adopted)
     }
 
-    /// Where the files of a run that is being killed stay.
+    /// Gives what a run has staged a name among the records when its process is about to end without one; `None` where there is
+    /// nothing, or the run is just putting its files in their place.
     pub fn abandon(&self) -> Option<PathBuf> {
         let stage = self.0.state.try_lock().ok()?.stage.take()?;
-        let files = stage.path().join(FILES);
+        let dir = stage.path().to_path_buf();
         stage.keep();
-        files.read_dir().is_ok_and(|mut items| items.next().is_some()).then_some(files)
+        runs::adopt(self.0.project.as_deref()?, &dir)
     }
 
     /// The files of an earlier run that this one has not written and that nobody has changed since.

@@ -141,7 +141,7 @@ fn hashing_a_big_file_stops_soon() {
         lock.replace("outputs:\n", "outputs:\n  big.bin:\n    blake3: ab\n    bytes: 1\n"),
     );
     let child = start(&project, &["verify", "--no-run"]);
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(400));
     let begin = std::time::Instant::now();
     super::signal(&child, "-TERM");
     let output = child.wait_with_output().expect("an end");
