@@ -1,6 +1,6 @@
 //! The file of activations: safetensors with one tensor `activations`, so that other tools read it too.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use half::slice::HalfFloatSliceExt;
@@ -180,14 +180,14 @@ pub(super) fn is_saved(path: &Path) -> bool {
 }
 
 /// How values are stored, the shape, where the values begin, and what the file says of itself.
-type Found = (Element, Vec<usize>, usize, HashMap<String, String>);
+type Found = (Element, Vec<usize>, usize, BTreeMap<String, String>);
 
 fn numpy(bytes: &[u8]) -> std::result::Result<Found, String> {
     let (header, offset) = npy::header(bytes)?;
     if header.big_endian || header.column_major {
         return Err(TURNED.to_string());
     }
-    Ok((floating(header.element)?, header.shape, offset, HashMap::new()))
+    Ok((floating(header.element)?, header.shape, offset, BTreeMap::new()))
 }
 
 /// Why a file is read into memory in place of being mapped.
@@ -236,6 +236,6 @@ fn tensors(bytes: &[u8]) -> std::result::Result<Found, String> {
         _ => return Err("no tensor `activations`".to_string()),
     };
     let element = Element::of_safetensors(info.dtype).ok_or_else(|| format!("values are {:?}", info.dtype))?;
-    let facts = metadata.metadata().clone().unwrap_or_default();
+    let facts = metadata.metadata().iter().flatten().map(|(name, fact)| (name.clone(), fact.clone())).collect();
     Ok((floating(element)?, info.shape.clone(), 8 + length + info.data_offsets.0, facts))
 }
