@@ -57,6 +57,11 @@ impl Stop {
         Watch { before: STOP.replace(new), thread: PhantomData }
     }
 
+    /// Lets what stops one thread stop another, which calls this, while the returned value lives.
+    pub fn adopt(self) -> Watch {
+        Watch { before: STOP.replace(self), thread: PhantomData }
+    }
+
     /// Whether the work should stop.
     pub fn requested(&self) -> bool {
         self.0.as_ref().is_some_and(|shared| shared.tell(shared.stop.load(Ordering::Relaxed)))

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use super::harvest::Harvest;
 use crate::error::{Code, Error, Result};
 use crate::memory;
-use crate::progress::Silent;
+use crate::progress::{Silent, Stop};
 use crate::rng::Rng;
 
 /// Rows of a section, rounded down to whole contexts.
@@ -123,7 +123,12 @@ impl Stream {
         let (after, each) = (number + 1, self.section_contexts());
         if held.next.is_none() && self.harvest.rows_before(after * each) < self.harvest.header.rows {
             let harvest = Arc::clone(&self.harvest);
-            held.next = Some((after, std::thread::spawn(move || read_section(&harvest, after, each))));
+            let stop = Stop::here();
+            let read = move || {
+                let _watch = stop.adopt();
+                read_section(&harvest, after, each)
+            };
+            held.next = Some((after, std::thread::spawn(read)));
         }
         Ok(rows)
     }

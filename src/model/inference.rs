@@ -21,6 +21,7 @@ use crate::ops::gelu::gelu;
 use crate::ops::layer_norm::layer_norm;
 use crate::ops::rms_norm::rms_norm;
 use crate::ops::rotary::Rotary;
+use crate::progress::Stop;
 
 /// Rows that one task takes through the model, rounded down to whole contexts.
 const ROWS: usize = 384;
@@ -108,9 +109,13 @@ impl Inference {
     }
 
     /// Runs whole contexts.
+    ///
+    /// # Errors
+    /// `interrupted`.
     pub fn run(&self, weights: &Weights, ids: &[u32], pass: Pass<'_>) -> Result<Passed> {
         let n_ctx = pass.n_ctx.unwrap_or(self.config.n_ctx);
         let size = (ROWS / n_ctx).max(1) * n_ctx;
+        let stop = Stop::here();
         let parts: Vec<Passed> = ids
             .par_chunks(size)
             .enumerate()
@@ -119,14 +124,14 @@ impl Inference {
                     let width = rows.len() / ids.len();
                     (hook, &rows[part * size * width..][..ids_of_part.len() * width])
                 });
-                self.run_part(weights, ids_of_part, Pass { replace, n_ctx: Some(n_ctx), ..pass })
+                self.run_part(weights, ids_of_part, Pass { replace, n_ctx: Some(n_ctx), ..pass }, &stop)
             })
             .collect::<Result<_>>()?;
         let join = |of: fn(&Passed) -> &[f32]| parts.iter().map(of).collect::<Vec<_>>().concat();
         Ok(Passed { kept: join(|part| &part.kept), hidden: join(|part| &part.hidden) })
     }
 
-    fn run_part(&self, weights: &Weights, ids: &[u32], pass: Pass<'_>) -> Result<Passed> {
+    fn run_part(&self, weights: &Weights, ids: &[u32], pass: Pass<'_>, stop: &Stop) -> Result<Passed> {
         let Config { n_heads, d_model: d, .. } = self.config;
         let n_ctx = pass.n_ctx.unwrap_or(self.config.n_ctx);
         let heads = Heads { n_ctx, n_heads, n_kv_heads: self.config.n_kv_heads(), width: self.config.d_head() };
@@ -150,6 +155,7 @@ impl Inference {
             }};
         }
         for (number, layer) in self.layers.iter().enumerate() {
+            stop.check()?;
             resid = show!(number, "hook_resid_pre", resid);
             let mut qkv = layer.qkv.apply(&layer.ln.apply(&resid));
             if let Some(rotary) = &self.rotary {

@@ -23,6 +23,16 @@ pub(super) fn note(training: &mut Value, l0: f64, target: f64, steps: u64, start
     }
 }
 
+/// The config with what its training's options leave unsaid: `shuffle`, and that no L0 was missed.
+pub fn complete(config: &Config) -> Config {
+    let mut config = config.clone();
+    if let Some(training) = config.training.as_object_mut().filter(|training| training.contains_key("d_sae")) {
+        training.entry("shuffle").or_insert(Value::Bool(false));
+        training.entry(KEY).or_insert(Value::Null);
+    }
+    config
+}
+
 /// What to say about a training that has missed its L0, and what helps.
 pub fn missed(config: &Config) -> Option<String> {
     let missed = config.training.get(KEY)?;

@@ -239,7 +239,7 @@ pub mod sae {
     /// * `s`: the SAE.
     ///
     /// Returns a map: `architecture`, `d_in`, `d_sae`, `hook_name`, `model_name`, `context_size`, `decoder_norm`, `training` and others. Where the
-    /// training missed its L0, `training.missed_l0` is a map: `l0` (of the finished weights), `target`, `steps`, `start` (L0 of the first step).
+    /// training missed its L0, `training.missed_l0` is a map: `l0` (of the finished weights), `target`, `steps`, `start` (L0 of the first step); else `()`.
     ///
     /// ```rhai
     /// let s = sae::train(activations::from_tensor(tensor::randn([64, 4], 0)), #{ d_sae: 8, batch_size: 32 });
@@ -247,7 +247,7 @@ pub mod sae {
     /// ```
     #[rhai_fn(global, get = "config", return_raw, pure)]
     pub fn config(ctx: NativeCallContext, s: &mut Sae) -> Raised<Dynamic> {
-        to_script(&s.core.config).at(&ctx)
+        to_script(&core::outcome::complete(&s.core.config)).at(&ctx)
     }
 
     /// How the training went; empty for a loaded SAE.
