@@ -217,12 +217,13 @@ impl TrainOptions {
         let above_zero =
             [("lr", self.lr), ("target_l0", self.target_l0.unwrap_or(1.0)), ("resample_every", self.resample_every)];
         for (name, value) in above_zero {
-            if !(value > 0.0 && value.is_finite()) {
+            // Larger numbers are infinite where they are used.
+            if !(value > 0.0 && value <= f64::from(f32::MAX)) {
                 return Err(out_of_range(name, "a number above 0", value));
             }
         }
         match self.l1_coefficient {
-            Some(l1) if !(l1 >= 0.0 && l1.is_finite()) => {
+            Some(l1) if !(l1 >= 0.0 && l1 <= f64::from(f32::MAX)) => {
                 Err(out_of_range("l1_coefficient", "a number of at least 0", l1))
             }
             Some(0.0) if self.target_l0.is_some() => {
@@ -290,7 +291,7 @@ impl TrainOptions {
         }
         match (self.k_aux, self.aux_coefficient) {
             (Some(0), _) => Err(out_of_range("k_aux", "an int above 0", 0)),
-            (_, Some(weight)) if !(weight >= 0.0 && weight.is_finite()) => {
+            (_, Some(weight)) if !(weight >= 0.0 && weight <= f64::from(f32::MAX)) => {
                 Err(out_of_range("aux_coefficient", "a number of at least 0", weight))
             }
             _ => Ok(()),
