@@ -44,7 +44,7 @@ pub use three_term::ThreeTermOptions;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::ops::{Rows, Sign};
 use crate::options::Field;
 use scene::{Gradient, Scene};
@@ -131,6 +131,16 @@ impl Entry {
     /// Those of [`options::read`](crate::options::read); `out-of-range`.
     pub fn build(&self, options: Vec<(String, Value)>) -> Result<Regularizer> {
         let known: Vec<&str> = (self.options)().iter().map(|field| field.name).collect();
+        let coefficient = options.iter().find(|(key, _)| key == "coefficient").and_then(|(_, value)| value.as_f64());
+        // Larger numbers are infinite where gradients are used.
+        if let Some(given) = coefficient.filter(|c| c.abs() > f64::from(f32::MAX)) {
+            return Err(Error::new(
+                Code::OutOfRange,
+                format!("option `coefficient` of reg::{} is out of range", self.name),
+            )
+            .fact("expected", "a number that f32 holds")
+            .fact("given", given));
+        }
         crate::options::read(&format!("reg::{}", self.name), &known, options, self.read)?
     }
 }

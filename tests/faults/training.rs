@@ -236,5 +236,6 @@ fn hostile_numbers_are_errors_before_any_work() {
         "synthetic::superposition(#{ features: 1_000_000, d: 1, tokens: 1, active: 9.0, decay: 1e-300 });",
         "out-of-range",
     );
-    fails("model::train(corpus::embedded(\"austen\"), #{ lr: 0.0 / 0.0 });", "out-of-range");
+    fails("reg::mean_cos(#{ coefficient: 1e308 });", "out-of-range");
+    fails("model::train(corpus::load(\"austen\"), #{ lr: 0.0 / 0.0 });", "out-of-range");
 }
