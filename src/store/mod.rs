@@ -43,7 +43,7 @@ pub use temporary::Temporary;
 
 use crate::error::{Code, Error, Result};
 use swap::replace_dir;
-use temporary::{temporary, temporary_dir};
+use temporary::{leftovers, temporary, temporary_dir};
 
 /// How temporary files and folders begin; the rest of their name is unique.
 const TEMPORARY: &str = ".tmp-";
@@ -116,6 +116,13 @@ pub fn write_dir_atomic(dir: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
             .help("name a new folder: this one would be replaced with all that it holds"));
     }
     let parent = parent_of(dir)?;
+    // What a killed process has left of such a folder, and nothing of anybody else's.
+    leftovers(parent, &mut |left| {
+        let saved = |item: fs::DirEntry| SAVED.iter().any(|name| item.file_name() == *name);
+        if left.read_dir().is_ok_and(|items| items.flatten().all(saved)) {
+            let _ = fs::remove_dir_all(left);
+        }
+    });
     let fresh = temporary_dir(parent)?;
     for (name, bytes) in files {
         let path = fresh.path().join(name);
