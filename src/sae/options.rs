@@ -229,7 +229,7 @@ impl TrainOptions {
             Some(0.0) if self.target_l0.is_some() => {
                 Err(out_of_range("l1_coefficient", "a start value above 0 where `target_l0` is given", 0.0))
             }
-            _ if !(self.init_sd.abs() <= 100.0) => {
+            _ if !(-100.0..=100.0).contains(&self.init_sd) => {
                 Err(out_of_range("init_sd", "a number of standard deviations, from -100 to 100", self.init_sd))
             }
             _ => match self.target_l0 {
