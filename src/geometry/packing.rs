@@ -142,7 +142,7 @@ pub fn packing(n: usize, d: usize, options: &PackingOptions, monitor: &dyn Monit
     }
     let size = 4 * n.div_ceil(TILE) as u128 * TILE as u128 * d as u128;
     let threads = rayon::current_num_threads() as u128;
-    let needed = u64::try_from(5 * size + threads * THREAD).unwrap_or(u64::MAX);
+    let needed = u64::try_from(size.saturating_mul(5).saturating_add(threads * THREAD)).unwrap_or(u64::MAX);
     memory::check("the packing", needed, "try fewer vectors or dimensions")?;
 
     let PackingOptions { sign, steps, seed, objective } = *options;

@@ -96,7 +96,7 @@ const HOSTILE: &[&str] = &[
     "\"a\"",
     "\"../x\"",
     "\"signed\"",
-    "\"\\0\"",
+    "\"\\x00\"",
     "\"\u{202e}\"",
     "big",
     "'c'",
@@ -225,7 +225,6 @@ fn of_arguments(functions: &[Function], all: &[Accepts], rng: &mut Rng) -> Strin
                 return format!("#{{ {} }}", base(of));
             }
             let value = if (method && i == 0) || rng.below(2) == 0 { valid(kind) } else { pick(rng, HOSTILE) };
-            // These draw, sort or hold as much as they are told; that they do not fit, or take long, is theirs to say.
             value.to_string()
         })
         .collect();
