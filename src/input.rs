@@ -15,8 +15,8 @@ pub const STEP: usize = 1 << 20;
 /// A regular file, opened.
 ///
 /// # Errors
-/// `missing-file` when nothing is there; `unsupported` for a folder, a pipe, a device or a socket; `damaged-file` when the system
-/// refuses to open it.
+/// `missing-file` when nothing is there; `unsupported` for a pipe, a device or a socket; `damaged-file` for a folder, and when the
+/// system refuses to open it.
 pub fn open(path: &Path) -> Result<File> {
     check(path)?;
     File::open(path).map_err(|error| refused(path, &error))
@@ -31,8 +31,9 @@ pub fn check(path: &Path) -> Result<Metadata> {
     match irregular(data.file_type()) {
         None => Ok(data),
         Some(kind) => {
-            Err(Error::new(Code::Unsupported, format!("`{}` is {kind}", path.display()))
-                .fact("expected", "a regular file"))
+            let code = if data.is_dir() { Code::DamagedFile } else { Code::Unsupported };
+            let error = Error::new(code, format!("`{}` is {kind}", path.display())).fact("expected", "a regular file");
+            Err(if data.is_dir() { error.help("name a file in it") } else { error })
         }
     }
 }
@@ -106,9 +107,12 @@ pub fn read_text(path: &Path) -> Result<String> {
 
 /// The error of a text that is none, with what it looks like.
 pub fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Error {
-    let valid = error.utf8_error().valid_up_to();
+    let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+    let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let byte = bytes.get(at).copied().unwrap_or_default();
     let refused = Error::new(Code::DamagedFile, format!("`{}` is not UTF-8 text", path.display()))
-        .fact("reason", format!("not UTF-8 after byte {valid}"));
+        .fact("expected", "UTF-8 text")
+        .fact("given", format!("the byte 0x{byte:02X} in line {line}"));
     match error.as_bytes() {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => refused.help("it begins as UTF-16 does: save it as UTF-8"),
         [0x1f, 0x8b, ..] => refused.help("it begins as a gzip file does: give it a name that ends in `.gz`"),

@@ -335,7 +335,7 @@ fn bad_options_are_refused() {
     assert_eq!(refused(|o| o.tokens = 3), Code::OutOfRange);
     assert_eq!(refused(|o| o.d_vocab = 100), Code::OutOfRange);
     assert_eq!(refused(|o| o.d_vocab = 60_000), Code::OutOfRange);
-    assert_eq!(refused(|o| o.lr = f64::INFINITY), Code::Diverged);
+    assert_eq!(refused(|o| o.lr = f64::INFINITY), Code::OutOfRange);
 }
 
 fn model() -> Result<TargetModel> {

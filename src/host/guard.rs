@@ -15,7 +15,7 @@ const STEP: u64 = 64 << 20;
 /// The system is asked after so many steps of the script in any case: small values are not counted one by one.
 const STEPS: u64 = 1 << 18;
 
-/// What must be left, besides twice what the last step took: the next one may take as much again.
+/// What must be left, besides four times what the last step took: the next one may take twice as much, beside a copy.
 const MARGIN: u64 = 128 << 20;
 
 /// Watches one engine.
@@ -45,7 +45,7 @@ impl Guard {
             return Ok(());
         }
         self.next.store(now + STEP, Ordering::Relaxed);
-        let needed = MARGIN.max(2 * now.saturating_sub(last));
+        let needed = MARGIN.max(4 * now.saturating_sub(last));
         memory::check("what the script holds", needed, "keep numbers in a Tensor or a Table, and text in files")
     }
 }

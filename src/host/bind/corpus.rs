@@ -27,7 +27,7 @@ pub fn register(engine: &mut Engine) {
 /// What `corpus::load` takes.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct LoadOptions {
+pub(crate) struct LoadOptions {
     field: String,
 }
 

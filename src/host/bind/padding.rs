@@ -34,9 +34,72 @@ fn replaced(string: &ImmutableString, find: &str, by: &str) -> Result<ImmutableS
     Ok(string.replace(find, by).into())
 }
 
+/// Asks for the room of a text of `bytes` bytes, beside a copy of it: a string grows by being copied.
+fn text_room(bytes: usize) -> Result<()> {
+    room("the string", &Dynamic::UNIT, bytes.div_ceil(8))
+}
+
 /// Functions that multiply.
 #[export_module]
 pub mod padding {
+    /// Joins two strings.
+    ///
+    /// Errors: `too-large` when the result does not fit into memory.
+    ///
+    /// ```rhai
+    /// assert_eq("a" + "b", "ab");
+    /// ```
+    #[rhai_fn(name = "+", return_raw)]
+    pub fn join_strings(ctx: NativeCallContext, a: ImmutableString, b: ImmutableString) -> Raised<ImmutableString> {
+        text_room(a.len() + b.len()).at(&ctx)?;
+        Ok(a + b)
+    }
+
+    /// Puts a string behind another.
+    ///
+    /// Errors: `too-large` when the result does not fit into memory.
+    ///
+    /// ```rhai
+    /// let s = "a";
+    /// s += "b";
+    /// assert_eq(s, "ab");
+    /// ```
+    #[rhai_fn(name = "+=", return_raw)]
+    pub fn extend_string(ctx: NativeCallContext, a: &mut ImmutableString, b: ImmutableString) -> Raised<()> {
+        text_room(a.len() + b.len()).at(&ctx)?;
+        *a += b;
+        Ok(())
+    }
+
+    /// Joins two arrays.
+    ///
+    /// Errors: `too-large` when the result does not fit into memory.
+    ///
+    /// ```rhai
+    /// assert_eq([1] + [2], [1, 2]);
+    /// ```
+    #[rhai_fn(name = "+", return_raw)]
+    pub fn join_arrays(ctx: NativeCallContext, a: Array, b: Array) -> Raised<Array> {
+        room("the array", &Dynamic::UNIT, a.len() + b.len()).at(&ctx)?;
+        Ok([a, b].concat())
+    }
+
+    /// Puts the elements of an array behind those of another.
+    ///
+    /// Errors: `too-large` when the result does not fit into memory.
+    ///
+    /// ```rhai
+    /// let a = [1];
+    /// a += [2];
+    /// assert_eq(a, [1, 2]);
+    /// ```
+    #[rhai_fn(name = "+=", return_raw)]
+    pub fn extend_array(ctx: NativeCallContext, a: &mut Array, b: Array) -> Raised<()> {
+        room("the array", &Dynamic::UNIT, 2 * (a.len() + b.len())).at(&ctx)?;
+        a.extend(b);
+        Ok(())
+    }
+
     /// Lengthens an array with copies of a value.
     ///
     /// * `array`: any array.

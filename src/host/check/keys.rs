@@ -5,12 +5,14 @@ use crate::activations::HarvestOptions;
 use crate::compare::{AlignOptions, SharedOptions};
 use crate::corpus::SplitOptions;
 use crate::geometry::{HistogramOptions, HubsOptions, PackingOptions, PeakOptions};
+use crate::host::bind::corpus::LoadOptions as CorpusLoad;
 use crate::host::bind::neighbors::SignOption;
 use crate::host::bind::reg_select::Plain;
 use crate::model::{GenerateOptions, LoadOptions, LossOptions, TrainOptions as ModelOptions};
 use crate::options::fields_of;
 use crate::regularizer;
 use crate::report::plot;
+use crate::sae::format::LoadOptions as SaeLoad;
 use crate::sae::{EvaluateOptions, TrainOptions};
 use crate::synthetic::SuperpositionOptions;
 
@@ -37,6 +39,7 @@ pub fn accepted() -> Vec<Accepts> {
         of("compare", "mmcs", 3, fields_of::<SignOption>(), &[]),
         of("compare", "procrustes", 3, fields_of::<AlignOptions>(), &[]),
         of("compare", "shared_latents", 3, fields_of::<SharedOptions>(), &[]),
+        of("corpus", "load", 2, fields_of::<CorpusLoad>(), &[]),
         of("corpus", "split", 2, fields_of::<SplitOptions>(), &[]),
         of("geometry", "histogram", 2, fields_of::<HistogramOptions>(), &[]),
         of("geometry", "hubs", 2, fields_of::<HubsOptions>(), &[]),
@@ -53,6 +56,7 @@ pub fn accepted() -> Vec<Accepts> {
         of("model", "train", 2, fields_of::<ModelOptions>(), &[]),
         of("plot", "save", 3, &[], &["png"]),
         of("sae", "evaluate", 4, fields_of::<EvaluateOptions>(), &[]),
+        of("sae", "load", 2, fields_of::<SaeLoad>(), &[]),
         of("sae", "save", 3, &[], &["format"]),
         of("sae", "train", 2, fields_of::<TrainOptions>(), &["regularizer"]),
         of("synthetic", "superposition", 1, fields_of::<SuperpositionOptions>(), &["directions"]),

@@ -37,7 +37,7 @@ fn project() -> Project {
 #[test]
 fn an_input_that_changed_or_is_gone_is_told() {
     let project = project();
-    assert_eq!(project.saerun(&["verify", "-q"]).code, 0);
+    assert_eq!(project.saerun(&["verify"]).code, 0);
     let inputs = [
         ("in.csv", "in.csv"),
         ("x.npy", "x.npy"),
@@ -75,7 +75,7 @@ fn what_a_run_made_itself_may_go() {
     project.prints();
     fs::remove_file(project.path().join("w.npy")).expect("removed");
     assert_eq!(project.saerun(&["verify", "--no-run"]).code, 0);
-    assert_eq!(project.saerun(&["verify", "-q"]).code, 0);
+    assert_eq!(project.saerun(&["verify"]).code, 0);
 }
 
 // W20

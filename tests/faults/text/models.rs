@@ -72,7 +72,7 @@ fn a_folder_in_place_of_a_file_and_text_that_is_none_have_the_right_code() {
     let project = with_tiny("model::load(\"m\");");
     std::fs::remove_file(project.path().join("m/tokenizer.json")).expect("it was there");
     std::fs::create_dir(project.path().join("m/tokenizer.json")).expect("a folder");
-    assert!(refused(&project, "unsupported").contains("a folder"));
+    assert!(refused(&project, "damaged-file").contains("a folder"));
     let project = with_tiny("model::load(\"m\");");
     project.write("m/config.json", [0xff, 0xfe, b'{']);
     refused(&project, "damaged-file");
@@ -81,9 +81,9 @@ fn a_folder_in_place_of_a_file_and_text_that_is_none_have_the_right_code() {
     refused(&project, "damaged-file");
     let project = Project::with("tensor::load(\"x.npy\");");
     std::fs::create_dir(project.path().join("x.npy")).expect("a folder");
-    assert!(refused(&project, "unsupported").contains("a folder"));
+    assert!(refused(&project, "damaged-file").contains("a folder"));
     let project = Project::new();
     std::fs::create_dir(project.path().join("x.rhai")).expect("a folder");
     let ran = project.saerun(&["x.rhai"]);
-    assert!(ran.code == 2 && ran.stderr.contains("a folder") && ran.stderr.contains("[unsupported]"), "{}", ran.stderr);
+    assert!(ran.code == 2 && ran.stderr.contains("a folder") && ran.stderr.contains("[damaged-file]"), "{}", ran.stderr);
 }
