@@ -33,7 +33,7 @@ pub fn histogram(options: &HistogramOptions) -> Result<Figure> {
     let (lo, hi) = (options.from.unwrap_or(lo), options.to.unwrap_or(hi));
     let width = options.bin_width.unwrap_or_else(|| {
         // No finer than floats of this size can tell apart.
-        let least = round_step(1e-14 * lo.abs().max(hi.abs()));
+        let least = round_step((1e-14 * lo.abs().max(hi.abs())).max(1e-300));
         if hi > lo { round_step(hi / 60.0 - lo / 60.0).max(least) } else { round_step(lo.abs().max(1.0) / 60.0) }
     });
     let (from, to) = (options.from, options.to);

@@ -229,34 +229,24 @@ impl Table {
 
     /// These rows, in this order.
     fn take(&self, rows: &[usize], monitor: &dyn Monitor) -> Result<Table> {
-        let mut taken = Table { frame: DataFrame::empty_with_height(rows.len()) };
-        for column in self.columns() {
-            taken.add(self, &column, column.clone(), |i| Some(rows[i]), monitor)?;
-        }
-        Ok(taken)
+        let pick = |column: &Column| picked(column, column.name(), rows.len(), |i| Some(rows[i]), monitor);
+        let columns = self.frame.columns().iter().map(pick).collect::<Result<_>>()?;
+        Ok(Table { frame: DataFrame::new(rows.len(), columns).map_err(foreign)? })
     }
+}
 
-    /// Adds the column `name` of another table under a name of its own, with the cells of the rows that `row` gives; null
-    /// where it gives none.
-    fn add(
-        &mut self,
-        other: &Table,
-        name: &str,
-        label: String,
-        row: impl Fn(usize) -> Option<usize>,
-        monitor: &dyn Monitor,
-    ) -> Result<()> {
-        let cells = other.column(name)?;
-        let kind = value::kind_of(name, &cells)?;
-        let column =
-            value::build(&label, kind, self.height(), |i| row(i).map_or(&Value::Null, |i| &cells[i]), monitor)?;
-        if self.frame.columns().iter().any(|column| column.name().as_str() == label) {
-            return Err(Error::new(Code::OutOfRange, format!("two columns are named `{label}`")));
-        }
-        let columns = self.frame.columns().iter().cloned().chain([column]).collect();
-        self.frame = DataFrame::new(self.height(), columns).map_err(foreign)?;
-        Ok(())
-    }
+/// The cells of a column at the rows that `row` gives, under the name `label`; null where it gives none.
+fn picked(
+    column: &Column,
+    label: &str,
+    height: usize,
+    row: impl Fn(usize) -> Option<usize>,
+    monitor: &dyn Monitor,
+) -> Result<Column> {
+    monitor.check()?;
+    let cells = value::from_column(column)?;
+    let kind = value::kind_of(label, &cells)?;
+    value::build(label, kind, height, |i| row(i).map_or(&Value::Null, |i| &cells[i]), monitor)
 }
 
 /// A polars error that a checked table should not cause.

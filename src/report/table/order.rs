@@ -1,9 +1,12 @@
 //! Sorting and joining, by a total order of cells.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::{Table, Value};
+use polars::prelude::DataFrame;
+
+use super::{Table, Value, foreign, picked};
 use crate::error::{Code, Error, Result};
 use crate::memory;
 use crate::progress::Monitor;
@@ -200,14 +203,20 @@ impl Table {
         right: &[Option<usize>],
         monitor: &dyn Monitor,
     ) -> Result<Table> {
-        let names = self.columns();
-        let mut joined = self.take(left, monitor)?;
-        for name in other.columns().into_iter().filter(|name| !on.contains(name)) {
-            let taken = names.contains(&name);
-            let label = if taken { format!("{name}_right") } else { name.clone() };
-            joined.add(other, &name, label, |i| right[i], monitor)?;
+        let mut names: BTreeSet<String> = self.columns().into_iter().collect();
+        let mut columns = self.take(left, monitor)?.frame.columns().to_vec();
+        for column in other.frame.columns() {
+            let name = column.name().to_string();
+            if on.contains(&name) {
+                continue;
+            }
+            let label = if names.contains(&name) { format!("{name}_right") } else { name };
+            if !names.insert(label.clone()) {
+                return Err(Error::new(Code::OutOfRange, format!("two columns are named `{label}`")));
+            }
+            columns.push(picked(column, &label, right.len(), |i| right[i], monitor)?);
         }
-        Ok(joined)
+        Ok(Table { frame: DataFrame::new(left.len(), columns).map_err(foreign)? })
     }
 
     /// For each row, its cells in these columns.
