@@ -61,7 +61,7 @@ fn misfits_know_their_place() {
         assert_eq!(place(&format!("{head}{tail}")), (message.to_string(), at), "{tail}");
     }
     let wrong = yaml::read::<Grid>("script: a.rhai\naxes:\n  seed: 1\n  seed: 2\n", "the grid").expect_err("twice");
-    assert!(wrong.error.to_string().contains("axis `seed` is given twice"), "{}", wrong.error);
+    assert!(wrong.error.to_string().contains("axes: duplicate entry with key \"seed\""), "{}", wrong.error);
     let wrong = yaml::read::<Grid>("script: a.rhai\naxis:\n  seed: 1\n", "the grid").expect_err("a wrong key");
     assert_eq!((wrong.line, wrong.column), (2, 1), "{}", wrong.error);
 }

@@ -58,6 +58,10 @@ impl Place<'_> {
     fn broken(&self, at: &str, error: &serde_json::Error) -> Error {
         let text = error.to_string();
         let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason).to_string();
+        let reason = match reason.contains("hex escape") || reason.contains("surrogate") {
+            true => format!("{reason}: a lone surrogate, half of a pair of `\\u` escapes"),
+            false => reason,
+        };
         Error::new(Code::DamagedFile, format!("{at} of `{}` is not valid JSON", self.path.display()))
             .fact("reason", reason)
             .fact("expected", format!("{{\"{}\": \"...\"}}", self.field))

@@ -50,6 +50,13 @@ pub(super) fn parse(json: &[u8]) -> Result<Parsed> {
             .fact("field", "normalizer")
             .help("use a tokenizer.json whose normalizer is not `Precompiled`"));
     }
+    for field in ["normalizer", "pre_tokenizer", "decoder"] {
+        if whole[field].to_string().contains(r#""pattern":{"String":""}"#) {
+            return Err(Error::new(Code::Unsupported, "a tokenizer that looks for an empty pattern")
+                .fact("field", field)
+                .help("give the pattern in this field of its tokenizer.json"));
+        }
+    }
     check_pre_tokenizer(&whole["pre_tokenizer"])?;
     check_model(&whole["model"])?;
     let changed = clear_batching(&mut whole);

@@ -7,13 +7,16 @@ use rhai::Engine;
 /// The byte order mark that some editors put before a text.
 const MARK: char = '\u{feff}';
 
-/// A script as the engine reads it: without a byte order mark, and with a first line `#!..` as a comment. Every other character
+/// A script as the engine reads it: without a byte order mark, and with a first line `#!..` as blanks. Every other character
 /// stays in its place, so that positions are those of the file.
 pub fn plain(text: &str) -> Cow<'_, str> {
     let unmarked = text.strip_prefix(MARK).unwrap_or(text);
     let blank = if unmarked.len() < text.len() { " " } else { "" };
     match unmarked.strip_prefix("#!") {
-        Some(rest) => Cow::Owned(format!("{blank}//{rest}")),
+        Some(rest) => {
+            let (line, rest) = rest.split_at(rest.find('\n').unwrap_or(rest.len()));
+            Cow::Owned(format!("{blank}{}{rest}", " ".repeat(2 + line.chars().count())))
+        }
         None if blank.is_empty() => Cow::Borrowed(text),
         None => Cow::Owned(format!("{blank}{unmarked}")),
     }

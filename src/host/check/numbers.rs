@@ -62,7 +62,8 @@ fn negated(source: &str, left: &Expr, power: Position) -> bool {
 }
 
 fn unary_minus(call: &FnCallExpr) -> bool {
-    call.op_token == Some(Token::UnaryMinus)
+    // rhai's parser makes a `Minus` of one argument of it.
+    matches!(call.op_token, Some(Token::Minus | Token::UnaryMinus)) && call.args.len() == 1
 }
 
 /// The byte at a position.
@@ -82,7 +83,7 @@ fn float<'a>(facts: &Facts<'a>, expr: &'a Expr, depth: usize) -> bool {
                 deeper(a) && (deeper(b) || matches!(b, Expr::IntegerConstant(..)))
                     || deeper(b) && matches!(a, Expr::IntegerConstant(..))
             }
-            (Some(Token::UnaryMinus), [a]) => deeper(a),
+            (Some(Token::Minus | Token::UnaryMinus), [a]) => deeper(a),
             (None, []) => call.namespace.is_empty() && ["PI", "E"].contains(&call.name.as_str()),
             _ => false,
         },

@@ -26,6 +26,7 @@ pub use data::Data;
 pub use options::{BarOptions, CurveOptions, CurveSeries, HeatmapOptions, HistogramOptions, LabelledLine, ValueSeries};
 
 /// What one picture may hold: figures in figures, marks, and pixels, beyond which coordinates are cut off.
+const MOST_DEPTH: usize = 8;
 const MOST_PARTS: usize = 1_000;
 const MOST_MARKS: usize = 1_000_000;
 const MOST_PIXELS: usize = 90_000;
@@ -113,6 +114,14 @@ impl Marks {
 }
 
 impl Figure {
+    /// How deep facets lie in facets.
+    fn depth(&self) -> usize {
+        match self {
+            Figure::Chart(_) => 0,
+            Figure::Facets(rows) => 1 + rows.iter().flatten().map(Figure::depth).max().unwrap_or(0),
+        }
+    }
+
     /// Rows of figures in one picture.
     ///
     /// # Errors
@@ -122,6 +131,11 @@ impl Figure {
             return Err(Error::new(Code::OutOfRange, "facets of no figure"));
         }
         let figures = Figure::Facets(rows);
+        if figures.depth() > MOST_DEPTH {
+            return Err(Error::new(Code::OutOfRange, "too many facets inside of facets")
+                .fact("expected", format!("at most {MOST_DEPTH} deep"))
+                .help("lay the figures out in one call"));
+        }
         let (width, height) = figures.size();
         let limits = [
             ("figures in one", figures.parts(), MOST_PARTS),

@@ -51,15 +51,15 @@ fn watch_sees_a_missing_import_appear() {
 #[test]
 fn watch_sees_data_come_and_change() {
     let project = Project::with(
-        "print(`x ${table::read(\"data/in.csv\").column(\"x\")}`); print(corpus::load(\"texts\").bytes);",
+        "print(`x ${table::read(\"data/in.csv\").column(\"x\")}`); print(corpus::load(\"texts\").documents);",
     );
     project.write("texts/a.txt", "one");
     let watching = Watching::new(&project);
     watching.sees("in.csv", 1);
     project.write("data/in.csv", "x\n1\n");
-    watching.sees("x [1]\n3\n", 1);
+    watching.sees("x [1]\n1\n", 1);
     project.write("data/in.csv", "x\n22\n");
-    watching.sees("x [22]\n3\n", 1);
+    watching.sees("x [22]\n1\n", 1);
     project.write("texts/b.txt", "four");
-    watching.sees("x [22]\n7\n", 1);
+    watching.sees("x [22]\n2\n", 1);
 }

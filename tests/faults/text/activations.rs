@@ -102,8 +102,8 @@ fn special_tokens_inside_contexts_can_be_left_out() {
         print(rows.call(#{ exclude: [the] }) < all - 100);
         print(rows.call(#{ exclude: [the], tokens: 1000 }));
         let hook = "blocks.0.hook_mlp_out";
-        let filed = m.activations(c, #{ hook, exclude: [the, "eos"], tokens: 70_000, seed: 3 });
-        let streamed = m.activations(c, #{ hook, exclude: [the, "eos"], tokens: 70_000, seed: 3, store: "stream" });
+        let filed = m.activations(c, #{ hook: hook, exclude: [the, "eos"], tokens: 70_000, seed: 3 });
+        let streamed = m.activations(c, #{ hook: hook, exclude: [the, "eos"], tokens: 70_000, seed: 3, store: "stream" });
         print(filed.shape == streamed.shape);
         print((filed.mean() - streamed.mean()).abs().max().item() < 1e-4);
         for wrong in [["<nothing>"], [512]] {

@@ -85,5 +85,9 @@ fn a_folder_in_place_of_a_file_and_text_that_is_none_have_the_right_code() {
     let project = Project::new();
     std::fs::create_dir(project.path().join("x.rhai")).expect("a folder");
     let ran = project.saerun(&["x.rhai"]);
-    assert!(ran.code == 2 && ran.stderr.contains("a folder") && ran.stderr.contains("[damaged-file]"), "{}", ran.stderr);
+    assert!(
+        ran.code == 2 && ran.stderr.contains("a folder") && ran.stderr.contains("[damaged-file]"),
+        "{}",
+        ran.stderr
+    );
 }
