@@ -62,6 +62,11 @@ impl Stop {
         Watch { before: STOP.replace(self), thread: PhantomData }
     }
 
+    /// While the returned value lives, nothing stops the work of this thread: for short work that must not be cut in two.
+    pub fn ignore() -> Watch {
+        Watch { before: STOP.replace(Stop(None)), thread: PhantomData }
+    }
+
     /// Whether the work should stop.
     pub fn requested(&self) -> bool {
         self.0.as_ref().is_some_and(|shared| shared.tell(shared.stop.load(Ordering::Relaxed)))

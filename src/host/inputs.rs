@@ -84,12 +84,16 @@ impl Session {
     }
 
     /// Puts what the script has read into the run lock: its path inside the project, and a digest of its content. What the script
-    /// has written itself is no input, and is not compared later.
+    /// has written itself is no input.
     pub fn record_input(&self, name: &str, digest: &str) {
         let mut inputs = locked(&self.inputs);
+        let path = inputs.granted.get(name).cloned();
+        if path.as_ref().is_some_and(|path| inputs.is_own(path)) {
+            return;
+        }
         inputs.digests.insert(name.to_string(), digest.to_string());
-        let Some(path) = inputs.granted.get(name).cloned() else { return };
-        let Some(first) = inputs.first.get(&path).cloned().filter(|_| !inputs.is_own(&path)) else { return };
+        let Some(path) = path else { return };
+        let Some(first) = inputs.first.get(&path).cloned() else { return };
         if first.digest.is_some() && inputs.files.contains_key(name) {
             return;
         }

@@ -212,6 +212,8 @@ impl<'a> Run<'a> {
             self.broken = true;
             stop.check()?;
         }
+        // From here on the step has happened: what is left of it, resampling above all, is not cut in two.
+        let _undivided = Stop::ignore();
         self.progress.controller.observe(measured.l0, schedule.lr_share(step));
         self.steer(measured.l0, schedule.lr_share(step));
         self.follow(&measured);
