@@ -28,7 +28,7 @@ let nested = [];
 for i in 0..60 { nested = [nested]; }
 let w = tensor::from_rows([[1, 0.1, 0], [0, 1, 0.2], [0.3, 0, 1], [1, 1, 1]]);
 let c = corpus::load("text.txt");
-let m = model::train(c, #{ n_layers: 1, d_model: 8, n_heads: 2, d_mlp: 8, n_ctx: 16, d_vocab: 300, tokens: 64, batch_size: 2 });
+let m = model::train(c, #{ n_layers: 1, d_model: 8, n_heads: 2, d_mlp: 8, n_ctx: 16, d_vocab: 270, tokens: 64, batch_size: 32 });
 let x = m.activations(c, #{ hook: "blocks.0.hook_mlp_out", tokens: 64 });
 let s = sae::train(x, #{ d_sae: 8, batch_size: 16, tokens: 64 });
 let n = geometry::nearest_neighbors(w);
@@ -36,6 +36,7 @@ let t = table::from_columns([["a", [1, 2]], ["b", [0.5, ()]]]);
 let f = plot::bar(#{ series: [#{ values: [1.0] }] });
 let r = reg::mean_max_cos();
 w.save("w.npy");
+s.save("s");
 fn code(e) { let code = "thrown"; try { code = e.code } catch { } code }
 "#;
 
@@ -47,7 +48,7 @@ const BASE: &[(&str, &str, &str)] = &[
     (
         "model",
         "train",
-        "n_layers: 1, d_model: 8, n_heads: 2, d_mlp: 8, n_ctx: 16, d_vocab: 300, tokens: 64, batch_size: 2",
+        "n_layers: 1, d_model: 8, n_heads: 2, d_mlp: 8, n_ctx: 16, d_vocab: 270, tokens: 64, batch_size: 32",
     ),
     ("geometry", "packing", "steps: 3"),
     ("geometry", "peaks", "bootstrap: 3"),
