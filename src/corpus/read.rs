@@ -261,7 +261,6 @@ fn kind(path: &Path) -> Option<Kind> {
             "parquet" if !packed => Form::Parquet,
             _ => return None,
         },
-        _ if packed => Form::Text,
         _ => return None,
     };
     Some(Kind { form, packed })

@@ -51,7 +51,8 @@ pub(super) fn parse(json: &[u8]) -> Result<Parsed> {
             .help("use a tokenizer.json whose normalizer is not `Precompiled`"));
     }
     for field in ["normalizer", "pre_tokenizer", "decoder"] {
-        if whole[field].to_string().contains(r#""pattern":{"String":""}"#) {
+        let empty = [r#""pattern":{"String":""}"#, r#""pattern":{"Regex":""}"#, r#""prepend":"""#];
+        if empty.iter().any(|part| whole[field].to_string().contains(part)) {
             return Err(Error::new(Code::Unsupported, "a tokenizer that looks for an empty pattern")
                 .fact("field", field)
                 .help("give the pattern in this field of its tokenizer.json"));

@@ -8,7 +8,11 @@ use crate::host::git::{self, Answer};
 use crate::host::machine;
 use crate::host::output::errln;
 use crate::host::session::Session;
+use crate::progress::Monitor;
 use crate::store::{self, Record, Timed};
+
+/// How often the end of a run looks whether git has answered.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// What is known of a run when it begins.
 pub struct Begun {
@@ -28,7 +32,12 @@ pub fn begin(session: &Session) -> Begun {
 /// `write-failed`.
 pub fn leave(session: &Session, script: &str, begun: Begun, verifies: bool, exit_code: u8) -> Result<Record> {
     let events = session.console().events();
-    let (git, patch) = match begun.git.join() {
+    // A run that is to stop does not wait for git.
+    while !begun.git.is_finished() && !session.console().stopped() {
+        std::thread::sleep(LOOK);
+    }
+    let answer = if begun.git.is_finished() { begun.git.join() } else { Ok(Answer::Late) };
+    let (git, patch) = match answer {
         Ok(Answer::Known(git, patch)) => (Some(git), Some(patch)),
         Ok(Answer::Late) => {
             errln!("warning: git did not answer in time: the commit of this run is not on record");

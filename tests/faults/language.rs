@@ -402,6 +402,26 @@ fn what_is_thrown_stays_what_it_is() {
 }
 
 #[test]
+fn errors_are_caught_inside_closures() {
+    // point 4
+    let script = r#"
+        let f = |x| { try { throw "a"; } catch (e) { print(e.message); } }; f.call(1);
+        let e = 7; let n = 2;
+        let g = |x| {
+            try { [1][x + n] } catch (error) { print(error.code); print(error.line); let q = error; print(q.message.len() > 5); }
+            x + e
+        };
+        print(g.call(5));
+        fn inside(list) { list.map(|x| { try { 1 / x } catch (err) { err.code } ; try { 1 / x } catch (err) { print(err.code); } }) }
+        inside([0, 1]);
+        try { let h = || { try { 1 / 0 } catch (e) { throw e.code } }; h.call() } catch (e) { print(e); }
+        print(e);
+    "#;
+    let expected = "a\nout-of-range\n5\ntrue\n12\nout-of-range\nout-of-range\n7\n";
+    assert_eq!(prints(script), expected);
+}
+
+#[test]
 fn a_caught_error_knows_the_line_inside_a_function_and_an_import() {
     // point 4
     let project = Project::with(

@@ -29,6 +29,13 @@ impl Table {
     /// `too-large`; `interrupted`.
     pub fn read(path: &Path, monitor: &dyn Monitor) -> Result<Table> {
         let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        if !path.exists() {
+            return Err(Error::new(Code::MissingFile, format!("there is no file `{}`", path.display())));
+        }
+        if path.is_dir() {
+            return Err(Error::new(Code::DamagedFile, format!("`{}` is a folder", path.display()))
+                .fact("expected", "a .csv or .parquet file"));
+        }
         if !["csv", "parquet"].contains(&extension.as_str()) {
             return Err(Error::new(Code::Unsupported, format!("tables are not read from `.{extension}` files"))
                 .fact("expected", ".csv, .parquet"));
