@@ -77,7 +77,7 @@ impl Bins {
             to => (bins.widths(to.unwrap_or(largest)) - SLACK).ceil(),
         };
         let count = (end - bins.first).max(1.0);
-        if !(count <= most as f64) {
+        if count.is_nan() || count > most as f64 {
             return Err(wrong(&format!("there would be more than {most} bins"))
                 .fact("bin_width", short(width))
                 .fact("from", short(least))

@@ -248,14 +248,22 @@ impl Basin {
     ) -> (Basin, f64) {
         let suits = silverman(inside).unwrap_or(0.0);
         let level = (top.level..ladder.len()).rev().find(|&l| ladder[l].grid.bandwidth <= suits).unwrap_or(top.level);
-        let basin = Basin { level, from, to };
-        let location = basin.top(&ladder[level].grid, &ladder[level].density);
-        let on_edge = |edge: f64| (location - edge).abs() <= ladder[level].grid.bandwidth;
-        if (neighbors.0 && on_edge(from)) || (neighbors.1 && on_edge(to)) {
-            let basin = Basin { level: top.level, from, to };
-            let location = basin.top(&ladder[top.level].grid, &ladder[top.level].density);
-            return (basin, location);
-        }
+        let highest = Basin { level, from, to }.top(&ladder[level].grid, &ladder[level].density);
+        let on_edge = |edge: f64| (highest - edge).abs() <= ladder[level].grid.bandwidth;
+        let on_flank = (neighbors.0 && on_edge(from)) || (neighbors.1 && on_edge(to));
+        let (level, location) = if on_flank { (top.level, top.location) } else { (level, highest) };
+        // The flank of a neighbor may be higher than this top, here or in a sample of the bootstrap: it is left out as far as the
+        // lowest place between.
+        let Level { grid, density, .. } = &ladder[level];
+        let node = |x: f64| grid.place(x).0;
+        let (at, from_node, to_node) = (node(location), node(from), node(to));
+        let low = |a: usize, b: usize| grid.at(valley(density, a, b) as f64);
+        let basin = Basin {
+            level,
+            from: if neighbors.0 && from_node < at { low(from_node, at) } else { from },
+            to: if neighbors.1 && at < to_node { low(at, to_node) } else { to },
+        };
+        let location = basin.top(grid, density);
         (basin, location)
     }
 }

@@ -203,18 +203,21 @@ pub fn evaluate_in_model(
     })
 }
 
+/// The losses of a context: as the model is, and by patch.
+type Losses = (f64, Vec<f64>);
+
 /// Contexts of a batch, as in dictionary_learning's evaluation.
 const BATCH: usize = 48;
 
 /// The mean over batches of (zero - with_sae) / (zero - without), weighted by contexts; `losses` are those of each context: as the model is, and
 /// by patch. Batches are made by the contexts' tokens: neither their order nor a remainder changes the mean.
-fn mean_of_ratios(contexts: &[u32], n_ctx: usize, losses: &[(f64, Vec<f64>)]) -> Option<f64> {
-    let mut order: Vec<(&[u32], &(f64, Vec<f64>))> = contexts.chunks_exact(n_ctx).zip(losses).collect();
+fn mean_of_ratios(contexts: &[u32], n_ctx: usize, losses: &[Losses]) -> Option<f64> {
+    let mut order: Vec<(&[u32], &Losses)> = contexts.chunks_exact(n_ctx).zip(losses).collect();
     order.sort_by(|a, b| a.0.cmp(b.0));
     let mut sum = 0.0;
     for batch in order.chunks(BATCH) {
-        let of = |loss: &dyn Fn(&(f64, Vec<f64>)) -> f64| batch.iter().map(|(_, losses)| loss(losses)).sum::<f64>();
-        let (without, zero, with_sae) = (of(&|l| l.0), of(&|l| l.1[0]), of(&|l| l.1[2]));
+        let of = |loss: fn(&Losses) -> f64| batch.iter().map(|(_, losses)| loss(losses)).sum::<f64>();
+        let (without, zero, with_sae) = (of(|l| l.0), of(|l| l.1[0]), of(|l| l.1[2]));
         sum += ratio(zero - with_sae, zero - without)? * batch.len() as f64;
     }
     ratio(sum, order.len() as f64)

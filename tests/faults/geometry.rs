@@ -182,3 +182,22 @@ fn rows_of_tensors_without_rows_can_be_selected() {
         assert(!c.contains(\"none\") && !c.contains(\"internal\"), c);",
     );
 }
+
+#[test]
+fn the_flank_of_a_spike_is_not_the_place_of_the_hill_beside_it() {
+    // S1, S3: on many values, where bandwidths are narrow
+    let script = r#"
+        let n = |k, m, s, seed| (tensor::randn([k], seed) * s + m).to_array();
+        for seed in [1, 2] {
+            let found = geometry::peaks(n.call(60000, 0.05, 0.0002, seed) + n.call(20000, 0.3, 0.05, seed + 50), #{ bootstrap: 20 });
+            assert_eq(found.len(), 2);
+            let hill = found[1];
+            assert((hill.location - 0.3).abs() < 0.02, hill.location.to_string());
+            assert(hill.from < hill.location && hill.location < hill.to);
+            assert(hill.ci_low < hill.location && hill.ci_high - hill.ci_low < 0.1, `${hill.ci_low} ${hill.ci_high}`);
+        }
+        let found = geometry::peaks(n.call(6000, 0.05, 0.0002, 2) + n.call(2000, 0.3, 0.05, 102), #{ bootstrap: 100 });
+        assert(found[1].ci_high - found[1].ci_low < 0.15, `${found[1].ci_low} ${found[1].ci_high}`);
+    "#;
+    prints(script);
+}

@@ -134,9 +134,9 @@ const HOSTILE: &[&str] = &[
     "r",
 ];
 
-/// Numbers that are too large to be an accident, and legal where they say how long to work.
+/// Numbers that are too large to be an accident, and legal where they say how long to work; `()` is the default, which is no tiny one.
 fn is_long(value: &str) -> bool {
-    ["2147483648", "9007199254740992", "9223372036854775807"].iter().any(|large| value.contains(large))
+    value == "()" || ["2147483648", "9007199254740992", "9223372036854775807"].iter().any(|large| value.contains(large))
 }
 
 /// Options that say how long to work.

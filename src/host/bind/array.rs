@@ -190,7 +190,7 @@ pub mod array {
     pub fn zip(ctx: NativeCallContext, array: &mut Array, other: Array, map: FnPtr) -> Raised<Array> {
         let each = Each::new(&ctx, "zip", map);
         let pairs = array.iter().zip(other).enumerate();
-        pairs.map(|(i, (x, mut y))| each.call(&[x.clone()], &mut y, Some(i))).collect()
+        pairs.map(|(i, (x, mut y))| each.call(std::slice::from_ref(x), &mut y, Some(i))).collect()
     }
 
     /// Takes out the elements for which a closure is true, and gives them.

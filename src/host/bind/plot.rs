@@ -71,26 +71,29 @@ fn listed(value: &Dynamic, what: &str, monitor: &dyn Monitor) -> Result<Option<V
     Ok(Some(value::values(&t)?.into_iter().map(|x| finite(f64::from(x))).collect()))
 }
 
+/// A list of a series, with its name.
+type List<'a> = (&'static str, &'a mut Vec<Option<f64>>);
+
 /// Options whose series hold long lists of numbers.
 trait Series: serde::de::DeserializeOwned {
     /// The lists of each series, and their names.
-    fn lists(&mut self) -> Vec<Vec<(&'static str, &mut Vec<Option<f64>>)>>;
+    fn lists(&mut self) -> Vec<Vec<List<'_>>>;
 }
 
 impl Series for core::HistogramOptions {
-    fn lists(&mut self) -> Vec<Vec<(&'static str, &mut Vec<Option<f64>>)>> {
+    fn lists(&mut self) -> Vec<Vec<List<'_>>> {
         self.series.iter_mut().map(|one| vec![("values", &mut one.values)]).collect()
     }
 }
 
 impl Series for core::BarOptions {
-    fn lists(&mut self) -> Vec<Vec<(&'static str, &mut Vec<Option<f64>>)>> {
+    fn lists(&mut self) -> Vec<Vec<List<'_>>> {
         self.series.iter_mut().map(|one| vec![("values", &mut one.values)]).collect()
     }
 }
 
 impl Series for core::CurveOptions {
-    fn lists(&mut self) -> Vec<Vec<(&'static str, &mut Vec<Option<f64>>)>> {
+    fn lists(&mut self) -> Vec<Vec<List<'_>>> {
         self.series.iter_mut().map(|one| vec![("x", &mut one.x), ("y", &mut one.y)]).collect()
     }
 }

@@ -70,7 +70,10 @@ mod query {
         let each = Each::new(&ctx, "Table.filter", keep);
         let (mut mask, mut raised) = (Vec::with_capacity(table.height()), None);
         let look = |row| match each.holds(&[], &mut Dynamic::from_map(row), Some(mask.len())) {
-            Ok(wanted) => Ok(mask.push(wanted)),
+            Ok(wanted) => {
+                mask.push(wanted);
+                Ok(())
+            }
             Err(error) => {
                 raised = Some(error);
                 Err(Error::new(Code::Failed, "the closure failed"))

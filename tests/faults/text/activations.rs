@@ -61,7 +61,7 @@ fn a_value_that_is_not_finite_is_refused_with_its_row_and_column() {
     // W5
     let mut rows = vec![0.5f32; 12];
     rows[7] = f32::NAN;
-    let mut wide = vec![0.5f64; 12];
+    let mut wide = [0.5f64; 12];
     wide[7] = 1e300;
     let wide: Vec<u8> = wide.iter().flat_map(|x| x.to_le_bytes()).collect();
     let cases = [

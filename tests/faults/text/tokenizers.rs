@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::{refused, tokenizer, with_tiny};
 
+/// What is done to a tokenizer.json.
+type Change = Box<dyn Fn(&mut Value)>;
+
 const LOSS: &str = r#"
     let m = model::load("m");
     let c = corpus::load("docs.jsonl");
@@ -29,7 +32,7 @@ fn truncation_and_padding_of_a_tokenizer_json_are_cleared() {
     assert!((expected.0 - 6.540397).abs() < 2e-5, "{expected:?}");
     assert!(expected.1 > 130_000, "{expected:?}");
     let padding = |strategy: Value| json!({ "strategy": strategy, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "x" });
-    let changes: [Box<dyn Fn(&mut Value)>; 5] = [
+    let changes: [Change; 5] = [
         Box::new(|json| {
             json["truncation"] =
                 json!({ "direction": "Right", "max_length": 128, "strategy": "LongestFirst", "stride": 0 });
@@ -72,7 +75,7 @@ fn dropout_of_a_tokenizer_json_is_cleared() {
 fn tokenizers_that_cannot_work_are_refused_with_the_field() {
     // A5
     let vocabulary = |json: &Value| json["model"]["vocab"].clone();
-    let cases: Vec<(&str, Box<dyn Fn(&mut Value)>, &str, &str)> = vec![
+    let cases: Vec<(&str, Change, &str, &str)> = vec![
         (
             "fixed length",
             Box::new(|json| json["pre_tokenizer"] = json!({ "type": "FixedLength", "length": 0 })),
