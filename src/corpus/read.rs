@@ -306,6 +306,7 @@ fn unknown(path: &Path) -> Error {
         "bz2" => error.help(unpack("bzip2 -d")),
         "xz" | "lzma" => error.help(unpack("xz -d")),
         "zip" => error.help(unpack("unzip")),
+        "gz" => error.help("name it for what it holds: `.txt.gz` or `.jsonl.gz`"),
         "tar" | "tgz" => error.help(unpack("tar -xf")),
         _ => error.help("turn it into JSON lines with a field `text`"),
     }

@@ -30,7 +30,6 @@ fn every_kind_of_text_file_is_read_whatever_its_case() {
         add(&format!("{name}.gz"), &gzip(text.as_bytes()));
     }
     add("Z.Txt.GZ", &gzip(text.as_bytes()));
-    add("bare.gz", &gzip(text.as_bytes()));
     add("array.json", array.as_bytes());
     add("array.JSON.Gz", &gzip(array.as_bytes()));
     add("texts.json", b"[\"one\", \"two\"]");
@@ -170,9 +169,13 @@ fn a_file_that_is_not_what_it_is_called_says_what_it_is() {
     assert!(refused(&project, "damaged-file").contains(".gz"));
     project.write("x.txt", [0xff, 0xfe, b'a', 0]);
     assert!(refused(&project, "damaged-file").contains("UTF-16"));
-    let project = Project::with("corpus::load(\"x.gz\");");
-    project.write("x.gz", "no gzip at all");
+    let project = Project::with("corpus::load(\"x.txt.gz\");");
+    project.write("x.txt.gz", "no gzip at all");
     refused(&project, "damaged-file");
+    // The name does not say what is packed.
+    let project = Project::with("corpus::load(\"bare.gz\");");
+    project.write("bare.gz", gzip(lines(&["one"]).as_bytes()));
+    assert!(refused(&project, "unsupported").contains(".jsonl.gz"));
 }
 
 #[test]
